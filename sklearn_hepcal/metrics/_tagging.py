@@ -1,0 +1,245 @@
+"""Discriminants and working points of flavour taggers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._validation import Array, check_matrix, check_scores, check_weights
+
+
+class Estimate(NamedTuple):
+    """Values with their statistical errors.
+
+    Attributes
+    ----------
+    value : ndarray of shape (n_cuts,)
+        The values.
+    error : ndarray of shape (n_cuts,)
+        One standard deviation each.
+    """
+
+    value: Array
+    error: Array
+
+
+def discriminant(
+    proba: ArrayLike,
+    *,
+    signal: str = "b",
+    fractions: Mapping[str, float] | None = None,
+    order: Sequence[str] = ("u", "c", "b"),
+) -> Array:
+    """Compute the log-likelihood ratio of one flavour against a mix of the others.
+
+    For b jets it is ``D_b = log[p_b / (f_c p_c + f_u p_u)]``.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_jets, n_classes)
+        Non-negative class probabilities. Only their ratios matter.
+    signal : str, default="b"
+        Name of the class in the numerator.
+    fractions : mapping of str to float, or None, default=None
+        Fraction of every other class in the denominator; non-negative, sum one. None
+        takes 0.2 of c and 0.8 of u, and is for ``signal="b"`` and the default `order`
+        only.
+    order : sequence of str, default=("u", "c", "b")
+        Names of the columns of `proba`.
+
+    Returns
+    -------
+    ndarray of shape (n_jets,)
+        Finite discriminant: a probability of zero counts as the smallest positive
+        normal float.
+
+    Raises
+    ------
+    ValueError
+        If the columns do not match `order`, a probability is negative or the fractions
+        are not those of the other classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_hepcal.metrics import discriminant
+    >>> discriminant([[0.25, 0.25, 0.5], [0.8, 0.1, 0.1]]).round(3)
+    array([ 0.693, -1.887])
+    """
+    p = check_matrix(proba, "proba")
+    if p.shape[1] != len(order):
+        raise ValueError(f"proba has {p.shape[1]} columns, but order is {list(order)}.")
+    if (p < 0).any():
+        raise ValueError(f"proba must not be negative, got {p.min():g}.")
+    if signal not in order:
+        raise ValueError(f"signal must be one of {list(order)}, got {signal!r}.")
+    if fractions is None:
+        fractions = {"u": 0.8, "c": 0.2}
+    mix = _background_mix(fractions, signal, order)
+    tiny = np.finfo(np.float64).tiny
+    numerator: Array = np.maximum(p[:, list(order).index(signal)], tiny)
+    # The difference of logarithms does not overflow, as the ratio would.
+    return np.log(numerator) - np.log(np.maximum(p @ mix, tiny))
+
+
+def working_point_cuts(
+    scores: ArrayLike,
+    efficiencies: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+) -> Array:
+    """Find the cuts on a score that a given part of the jets passes.
+
+    A jet passes if its score is equal to or above the cut. The cut is the largest score
+    of the sample at which at least the wanted part passes.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_jets,)
+        Scores of the jets that define the working points.
+    efficiencies : array-like of shape (n_cuts,)
+        Wanted efficiencies, above 0 and up to 1.
+    sample_weight : array-like of shape (n_jets,) or None, default=None
+        Non-negative weights of the jets.
+
+    Returns
+    -------
+    ndarray of shape (n_cuts,)
+        Cuts in the order of `efficiencies`.
+
+    Raises
+    ------
+    ValueError
+        If an efficiency is outside (0, 1], or scores or weights are unusable.
+
+    Examples
+    --------
+    >>> from sklearn_hepcal.metrics import working_point_cuts
+    >>> working_point_cuts([1.0, 2.0, 3.0, 4.0, 5.0], [0.4, 1.0])
+    array([4., 1.])
+    """
+    scores = check_scores(scores, "scores")
+    weights = check_weights(sample_weight, len(scores), "sample_weight")
+    wanted = np.atleast_1d(check_scores(efficiencies, "efficiencies"))
+    if (wanted <= 0).any() or (wanted > 1).any():
+        raise ValueError(f"efficiencies must be above 0 and up to 1, got {wanted}.")
+    scores, weights = scores[weights > 0], weights[weights > 0]
+    descending = np.argsort(-scores)
+    passing = np.cumsum(weights[descending])
+    passing /= passing[-1]
+    # 0.7 of ten jets are seven, whatever the rounding of the two numbers.
+    rows = np.searchsorted(passing, wanted * (1 - 1e-12))
+    return scores[descending[rows]]
+
+
+def efficiency(
+    scores: ArrayLike,
+    cuts: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+) -> Estimate:
+    """Measure the part of the jets that passes cuts on a score.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_jets,)
+        Scores; a jet passes if its score is equal to or above the cut.
+    cuts : array-like of shape (n_cuts,)
+        The cuts.
+    sample_weight : array-like of shape (n_jets,) or None, default=None
+        Weights of the jets, possibly signed, with a positive sum.
+
+    Returns
+    -------
+    Estimate
+        Efficiencies and their errors: the binomial ``sqrt(e (1 - e) / n)`` without
+        weights, else ``sqrt(sum w^2 (pass - e)^2) / sum w``. The error is 0 if no
+        jet or every jet passes.
+
+    Raises
+    ------
+    ValueError
+        If scores, cuts or weights are unusable.
+
+    Examples
+    --------
+    >>> from sklearn_hepcal.metrics import efficiency
+    >>> efficiency([1.0, 2.0, 3.0, 4.0], [3.0])
+    Estimate(value=array([0.5]), error=array([0.25]))
+    """
+    scores = check_scores(scores, "scores")
+    cuts = check_scores(cuts, "cuts")
+    weights = check_weights(sample_weight, len(scores), "sample_weight", signed=True)
+    ascending = np.argsort(scores)
+    first = np.searchsorted(scores[ascending], cuts)
+    sums, squares = (_tail_sums(w[ascending]) for w in (weights, weights**2))
+    value = sums[first] / sums[0]
+    passed, failed = squares[first], squares[0] - squares[first]
+    error = np.sqrt(passed * (1 - value) ** 2 + failed * value**2) / sums[0]
+    return Estimate(value, error)
+
+
+def efficiency_ratio(
+    scores_num: ArrayLike,
+    scores_den: ArrayLike,
+    cuts: ArrayLike,
+    *,
+    sample_weight_num: ArrayLike | None = None,
+    sample_weight_den: ArrayLike | None = None,
+) -> Estimate:
+    """Measure the ratio of the efficiencies of two independent samples.
+
+    Parameters
+    ----------
+    scores_num, scores_den : array-like of shape (n_num,) and (n_den,)
+        Scores of the jets in the numerator and in the denominator.
+    cuts : array-like of shape (n_cuts,)
+        The cuts; a jet passes if its score is equal to or above the cut.
+    sample_weight_num, sample_weight_den : array-like or None, default=None
+        Weights of the jets, possibly signed, with a positive sum.
+
+    Returns
+    -------
+    Estimate
+        Ratios and their errors, propagated to first order; NaN where no jet of the
+        denominator passes.
+
+    Raises
+    ------
+    ValueError
+        If scores, cuts or weights are unusable.
+
+    Examples
+    --------
+    >>> from sklearn_hepcal.metrics import efficiency_ratio
+    >>> efficiency_ratio([1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 4.0], [3.0]).value
+    array([2.])
+    """
+    num = efficiency(scores_num, cuts, sample_weight_num)
+    den = efficiency(scores_den, cuts, sample_weight_den)
+    passed = np.where(den.value == 0, np.nan, den.value)
+    ratio = num.value / passed
+    return Estimate(ratio, np.hypot(num.error, ratio * den.error) / passed)
+
+
+def _background_mix(
+    fractions: Mapping[str, float], signal: str, order: Sequence[str]
+) -> Array:
+    background = set(order) - {signal}
+    if set(fractions) != background:
+        raise ValueError(
+            f"fractions must name the classes {sorted(background)}, got "
+            f"{sorted(fractions)}."
+        )
+    mix = np.array([fractions.get(name, 0.0) for name in order])
+    if (mix < 0).any() or not np.isclose(mix.sum(), 1.0):
+        raise ValueError(
+            f"fractions must be non-negative and sum to 1, got {dict(fractions)}."
+        )
+    return mix
+
+
+# Sums over an entry and all that follow; one more entry for the empty tail.
+def _tail_sums(values: Array) -> Array:
+    return np.append(np.cumsum(values[::-1])[::-1], 0.0)
