@@ -1,1 +1,6 @@
 """calibration."""
+
+from ._reweight import DensityRatioReweighter
+from ._simplex import SimplexTransformer
+
+__all__ = ["DensityRatioReweighter", "SimplexTransformer"]
