@@ -1,0 +1,21 @@
+import os
+from pathlib import Path
+
+# One thread, set before numpy and torch start theirs: results are then the same on
+# every machine, and parallel tests do not fight over the cores.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Folder of the larger samples, which are not part of the package."""
+    path = os.environ.get("SKLEARN_HEPCAL_DATA")
+    if path is None:
+        pytest.skip("SKLEARN_HEPCAL_DATA does not name the folder of the samples")
+    if not Path(path).is_dir():
+        pytest.fail(f"SKLEARN_HEPCAL_DATA={path} is not a folder")
+    return Path(path)

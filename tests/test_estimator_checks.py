@@ -1,0 +1,41 @@
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_hepcal.calibration import DensityRatioReweighter, SimplexTransformer
+
+FOLDS = (
+    "The folds that calibrate the classifier depend on the number of rows: a weight of "
+    "two is a repeated row in expectation only. It is exactly that if calibration=None."
+)
+
+# Estimators, each with the checks that it cannot pass and why.
+CASES = [
+    *[
+        (SimplexTransformer(kind=kind, log=log, inverse=inverse), {})
+        for kind in ("ilr", "alr", "logit")
+        for log in (False, True)
+        for inverse in (False, True)
+    ],
+    (DensityRatioReweighter(cv=2), {}),
+    (
+        DensityRatioReweighter(HistGradientBoostingClassifier(max_iter=5), cv=2),
+        {"check_sample_weight_equivalence_on_dense_data": FOLDS},
+    ),
+    (DensityRatioReweighter(LogisticRegression(), cv=2, calibration=None), {}),
+]
+
+
+def expected_failed_checks(estimator):
+    return next(failures for other, failures in CASES if repr(other) == repr(estimator))
+
+
+# One check feeds a row of zeros to estimators that take positive numbers.
+@pytest.mark.filterwarnings("ignore:All probabilities are zero")
+@parametrize_with_checks(
+    [estimator for estimator, _ in CASES],
+    expected_failed_checks=expected_failed_checks,
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
