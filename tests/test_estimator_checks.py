@@ -3,11 +3,20 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_hepcal.calibration import DensityRatioReweighter, SimplexTransformer
+from sklearn_hepcal.calibration import (
+    DensityRatioReweighter,
+    OTCalibrator,
+    SimplexTransformer,
+)
 
 FOLDS = (
     "The folds that calibrate the classifier depend on the number of rows: a weight of "
     "two is a repeated row in expectation only. It is exactly that if calibration=None."
+)
+
+BATCHES = (
+    "The network is trained on batches, and rows are held out at random: a weight of "
+    "two is a repeated row in expectation only."
 )
 
 # Estimators, each with the checks that it cannot pass and why.
@@ -18,6 +27,13 @@ CASES = [
         for log in (False, True)
         for inverse in (False, True)
     ],
+    (OTCalibrator("bures"), {}),
+    (OTCalibrator("quantile"), {}),
+    (OTCalibrator(), {"check_sample_weight_equivalence_on_dense_data": BATCHES}),
+    (
+        OTCalibrator(selection=False, max_epochs=2),
+        {"check_sample_weight_equivalence_on_dense_data": BATCHES},
+    ),
     (DensityRatioReweighter(cv=2), {}),
     (
         DensityRatioReweighter(HistGradientBoostingClassifier(max_iter=5), cv=2),

@@ -1,6 +1,7 @@
-"""calibration."""
+"""Calibration of simulation to data: transport maps, weights, coordinates."""
 
+from ._ot import OTCalibrator
 from ._reweight import DensityRatioReweighter
 from ._simplex import SimplexTransformer
 
-__all__ = ["DensityRatioReweighter", "SimplexTransformer"]
+__all__ = ["DensityRatioReweighter", "OTCalibrator", "SimplexTransformer"]

@@ -2,7 +2,6 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
@@ -15,7 +14,6 @@ from sklearn.model_selection import (
     cross_val_predict,
 )
 from sklearn.utils import ClassifierTags, Tags, check_consistent_length
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -25,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ..metrics import effective_sample_size
+from ._domains import check_data_weight, read_domains, stack_samples
 
 
 class DensityRatioReweighter(BaseEstimator):
@@ -163,7 +162,8 @@ class DensityRatioReweighter(BaseEstimator):
             self, X, y, dtype=np.float64, ensure_min_samples=2
         )
         self._check_parameters()
-        self._read_labels(domains)
+        self.classes_ = read_domains(domains, background=False)
+        self.source_label_, self.target_label_ = self.classes_.tolist()
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
         self._read_weights(domains, weight)
         params = {} if sample_weight is None else {"sample_weight": weight}
@@ -212,7 +212,9 @@ class DensityRatioReweighter(BaseEstimator):
             The fitted reweighter.
         """
         return self.fit(
-            *_stack((X_sim, X_data), (sample_weight_sim, sample_weight_data))
+            *stack_samples(
+                (0, 1), (X_sim, X_data), (sample_weight_sim, sample_weight_data)
+            )
         )
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -288,24 +290,8 @@ class DensityRatioReweighter(BaseEstimator):
                 f"{self.max_weight!r}."
             )
 
-    def _read_labels(self, y: NDArray) -> None:
-        check_classification_targets(y)
-        labels = np.unique(y)
-        if len(labels) != 2 or -1 in labels.tolist():
-            raise ValueError(
-                "y must hold two domain labels, the lower for simulation and the "
-                "higher for data, neither of them -1 (background), but it holds "
-                f"{labels.tolist()[:5]}; with one class there is nothing to compare."
-            )
-        self.classes_ = labels
-        self.source_label_, self.target_label_ = labels.tolist()
-
     def _read_weights(self, y: NDArray, weight: NDArray) -> None:
-        if np.any(weight[y == self.target_label_] < 0):
-            raise ValueError(
-                "sample_weight must not be negative for data (label "
-                f"{self.target_label_!r}), since a density is not negative."
-            )
+        check_data_weight(weight[y == self.target_label_], self.target_label_)
         totals = np.array([weight[y == label].sum() for label in self.classes_])
         if np.any(totals <= 0):
             raise ValueError(
@@ -379,25 +365,3 @@ class DensityRatioReweighter(BaseEstimator):
         source, target = (proba / self._priors).T
         with np.errstate(divide="ignore"):
             return np.minimum(target / source, self.max_weight)
-
-
-# Stack simulation and data into X, y and sample_weight.
-def _stack(
-    samples: tuple[ArrayLike, ArrayLike],
-    weights: tuple[ArrayLike | None, ArrayLike | None],
-) -> tuple[ArrayLike, NDArray, NDArray | None]:
-    sizes = [np.shape(X)[0] for X in samples]
-    y = np.repeat([0, 1], sizes)
-    frames = all(isinstance(X, pd.DataFrame) for X in samples)
-    X = pd.concat(samples, ignore_index=True) if frames else np.concatenate(samples)
-    if all(weight is None for weight in weights):
-        return X, y, None
-    columns = []
-    for weight, size in zip(weights, sizes, strict=True):
-        column = np.ones(size) if weight is None else np.asarray(weight)
-        if column.shape != (size,):
-            raise ValueError(
-                f"Sample weights of shape {column.shape} were given for {size} rows."
-            )
-        columns.append(column)
-    return X, y, np.concatenate(columns)

@@ -1,0 +1,183 @@
+"""Optimal map between Gaussians whose moments depend on conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ._maps import Array, GradientMap, Sample
+
+# Rows whose matrices are built and solved together.
+_CHUNK = 4096
+# A fitted covariance below this part of the average one, in any direction, is noise.
+_MIN_PART = 0.05
+
+
+class BuresMap(GradientMap):
+    """Affine map that gives the simulation the mean and covariance of the data.
+
+    ``T(x, c) = m_data(c) + B(c)^2 (x - m_sim(c))`` with symmetric positive B. It is
+    exact between Gaussians (Bures-Wasserstein geometry, arXiv:1712.01504, eq. 5).
+    The means and B are linear in the basis functions of the condition; a convex
+    combination of positive matrices is positive.
+
+    Parameters
+    ----------
+    source_mean, target_mean : arrays of shape (k, d)
+        Means at the knots.
+    root : array of shape (k, d, d)
+        Square root B of the map's matrix at the knots.
+    """
+
+    def __init__(self, source_mean: Array, target_mean: Array, root: Array) -> None:
+        self.source_mean = source_mean
+        self.target_mean = target_mean
+        self.root = root
+
+    @classmethod
+    def fit(cls, source: Sample, target: Sample, *, shrinkage: float) -> BuresMap:
+        """Estimate the map from weighted samples.
+
+        Parameters
+        ----------
+        source, target : Sample
+            Simulation and data.
+        shrinkage : float
+            Fraction by which covariances between columns are reduced; with 1 each
+            column is moved by itself.
+
+        Returns
+        -------
+        BuresMap
+            The map.
+        """
+        source_mean, source_cov = _moments(*source, shrinkage)
+        target_mean, target_cov = _moments(*target, shrinkage)
+        pairs = zip(source_cov, target_cov, strict=True)
+        return cls(source_mean, target_mean, np.stack([_map_root(*p) for p in pairs]))
+
+    def whiten_source(self, x: Array, h: Array) -> Array:
+        """Coordinates ``B (x - m_sim)``, in which the map is the identity."""
+        return self._apply_root(x - h @ self.source_mean, h)
+
+    def whiten_target(self, y: Array, h: Array) -> Array:
+        """Coordinates ``B^-1 (y - m_data)``, in which the map is the identity."""
+        return self._solve_root(y - h @ self.target_mean, h)
+
+    def unwhiten_source(self, x: Array, h: Array) -> Array:
+        """Undo `whiten_source`."""
+        return self._solve_root(x, h) + h @ self.source_mean
+
+    def unwhiten_target(self, y: Array, h: Array) -> Array:
+        """Undo `whiten_target`."""
+        return self._apply_root(y, h) + h @ self.target_mean
+
+    def forward(self, x: Array, h: Array) -> Array:
+        return self.unwhiten_target(self.whiten_source(x, h), h)
+
+    def inverse(self, y: Array, h: Array) -> Array:
+        return self.unwhiten_source(self.whiten_target(y, h), h)
+
+    def log_det(self, x: Array, h: Array) -> Array:
+        if len(self.root) == 1:
+            return np.full(len(x), 2.0 * np.linalg.slogdet(self.root[0])[1])
+        return np.concatenate(
+            [2.0 * np.linalg.slogdet(root)[1] for _, root in self._roots(h)]
+        )
+
+    def potential(self, x: Array, h: Array) -> Array:
+        white = self.whiten_source(x, h)
+        return self.lift(0.5 * np.square(white).sum(axis=1), x, h)
+
+    def lift(self, white_potential: Array, x: Array, h: Array) -> Array:
+        """Potential in x of a map whose potential in whitened coordinates is given.
+
+        Parameters
+        ----------
+        white_potential : array of shape (n,)
+            Potential at ``whiten_source(x, h)``.
+        x : array of shape (n, d)
+            The points.
+        h : array of shape (n, k)
+            Basis functions of the condition.
+
+        Returns
+        -------
+        array of shape (n,)
+            Potential with gradient ``unwhiten_target(gradient of the white one)``.
+            At the centre of the simulation it is that of the identity, so that
+            differences between maps do not depend on where the origin is.
+        """
+        centre, shift = h @ self.source_mean, h @ self.target_mean
+        constant = 0.5 * np.square(centre).sum(axis=1)
+        linear = np.einsum("ij,ij->i", shift, x - centre)
+        return white_potential + linear + constant
+
+    def min_curvature(self) -> float:
+        # The smallest eigenvalue is concave: between knots it is not below theirs.
+        return float(np.linalg.eigvalsh(self.root).min() ** 2)
+
+    # Matrices B of the rows, a chunk at a time.
+    def _roots(self, h: Array) -> Iterator[tuple[slice, Array]]:
+        for start in range(0, len(h), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            yield rows, np.tensordot(h[rows], self.root, axes=1)
+
+    def _apply_root(self, x: Array, h: Array) -> Array:
+        # B is linear in h: apply the matrix of every knot, then mix.
+        out = np.zeros_like(x)
+        for knot, root in enumerate(self.root):
+            out += h[:, [knot]] * (x @ root)
+        return out
+
+    def _solve_root(self, x: Array, h: Array) -> Array:
+        if len(self.root) == 1:
+            return np.linalg.solve(self.root[0], x.T).T
+        out = np.empty_like(x)
+        for rows, root in self._roots(h):
+            out[rows] = np.linalg.solve(root, x[rows, :, None])[:, :, 0]
+        return out
+
+
+# Means (k, d) and covariances (k, d, d) at the knots. Both are weighted least squares
+# fits on the basis: unlike averages under every basis function they are not pulled
+# inwards at the ends of the spectrum.
+def _moments(x: Array, h: Array, w: Array, shrinkage: float) -> tuple[Array, Array]:
+    weighted = h * w[:, None]
+    normal = weighted.T @ h
+    mean = np.linalg.solve(normal, weighted.T @ x)
+    centred = x - h @ mean
+    products = np.stack(
+        [(weighted * column[:, None]).T @ centred for column in centred.T], axis=1
+    )
+    fitted = np.linalg.solve(normal, products.reshape(len(normal), -1))
+    average = products / weighted.sum(axis=0)[:, None, None]
+    covariance = fitted.reshape(average.shape)
+    for knot, fallback in enumerate(average):
+        # A fit may leave the positive cone, where an average cannot.
+        if _smallest_part(covariance[knot], fallback) < _MIN_PART:
+            covariance[knot] = fallback
+    off_diagonal = 1.0 - np.eye(x.shape[1])
+    return mean, covariance * (1.0 - shrinkage * off_diagonal)
+
+
+# Smallest variance of the fit in any direction, relative to that of the average.
+def _smallest_part(fitted: Array, average: Array) -> float:
+    ridge = 1e-9 * np.diag(np.diag(average))
+    return float(eigh(fitted + ridge, average + ridge, eigvals_only=True)[0])
+
+
+def _root(matrix: Array) -> Array:
+    value, vector = np.linalg.eigh(matrix)
+    return (vector * np.sqrt(np.maximum(value, 0.0))) @ vector.T
+
+
+# Square root of the matrix that moves one covariance onto another.
+def _map_root(source: Array, target: Array) -> Array:
+    value, vector = np.linalg.eigh(source)
+    value = np.maximum(value, 1e-12 * value.max())
+    root = (vector * np.sqrt(value)) @ vector.T
+    inverse_root = (vector / np.sqrt(value)) @ vector.T
+    return _root(inverse_root @ _root(root @ target @ root) @ inverse_root)

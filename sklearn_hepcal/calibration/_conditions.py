@@ -1,0 +1,153 @@
+"""The ratio of the conditions' spectra in data and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._hats import HatBasis
+from ._maps import Array
+
+# Fewer effective events under a basis function leave its coefficients to chance.
+_MIN_EFFECTIVE_EVENTS = 5.0
+
+
+class SpectrumRatio:
+    """Density ratio p_data(c) / p_sim(c), exponential of a piecewise linear function.
+
+    Parameters
+    ----------
+    basis : HatBasis
+        Hats of the piecewise linear function.
+    log_ratio : array of shape (k,)
+        Its values at the knots.
+    lowest, highest : arrays of shape (n_conditions,)
+        Range of the data: the ratio is zero outside.
+    """
+
+    def __init__(
+        self, basis: HatBasis, log_ratio: Array, lowest: Array, highest: Array
+    ) -> None:
+        self.basis = basis
+        self.log_ratio = log_ratio
+        self.lowest = lowest
+        self.highest = highest
+
+    @classmethod
+    def fit(
+        cls,
+        basis: HatBasis,
+        source: Array,
+        source_weight: Array,
+        target: Array,
+        target_weight: Array,
+        *,
+        max_iter: int = 100,
+    ) -> SpectrumRatio:
+        """Estimate the ratio from weighted samples.
+
+        The weighted source and the target are made to agree in the mean of every
+        function of `basis`, exactly, and of as many between (entropy balancing,
+        Hainmueller 2012, doi:10.1093/pan/mpr025). The semi-dual needs this: a term
+        of the potential that depends on the condition alone must not pay.
+
+        Parameters
+        ----------
+        basis : HatBasis
+            The functions in which the spectra have to agree.
+        source, target : arrays of shape (n_source, c), (n_target, c)
+            Conditions of both samples.
+        source_weight, target_weight : arrays of shape (n_source,), (n_target,)
+            Their weights, signed if the sum under every function is positive.
+        max_iter : int
+            Largest number of Newton steps.
+
+        Returns
+        -------
+        SpectrumRatio
+            The ratio, of mean one over the source.
+
+        Raises
+        ------
+        ValueError
+            If a function has too few events of a sample, or the fit fails.
+        """
+        lowest, highest = target.min(axis=0), target.max(axis=0)
+        inside = ((source >= lowest) & (source <= highest)).all(axis=1)
+        source, source_weight = source[inside], source_weight[inside]
+        check_population(basis, source, source_weight, "simulated")
+        check_population(basis, target, target_weight, "data")
+        fine = basis.refined()
+        h = fine(source)
+        goal = target_weight @ fine(target) / target_weight.sum()
+        log_ratio = _balance(h, source_weight / source_weight.sum(), goal, max_iter)
+        return cls(fine, log_ratio, lowest, highest)
+
+    def __call__(self, conditions: Array) -> Array:
+        """Evaluate the ratio at conditions of shape (n, c)."""
+        inside = (conditions >= self.lowest) & (conditions <= self.highest)
+        return inside.all(axis=1) * np.exp(self.basis(conditions) @ self.log_ratio)
+
+
+# Newton's method on the convex dual of the entropy balancing.
+def _balance(h: Array, weight: Array, goal: Array, max_iter: int) -> Array:
+    def value(log_ratio: Array) -> float:
+        return float(np.log(weight @ np.exp(h @ log_ratio)) - log_ratio @ goal)
+
+    log_ratio = np.zeros(len(goal))
+    for _ in range(max_iter):
+        tilted = weight * np.exp(h @ log_ratio)
+        tilted /= tilted.sum()
+        mean = tilted @ h
+        gradient = mean - goal
+        if np.abs(gradient).max() < 1e-12:
+            break
+        curvature = (h * tilted[:, None]).T @ h - np.outer(mean, mean)
+        # The overall constant is a free direction, which least squares leaves alone.
+        step = np.linalg.lstsq(curvature, -gradient, rcond=1e-10)[0]
+        step *= min(1.0, 2.0 / np.abs(step).max())
+        before = value(log_ratio)
+        while value(log_ratio + step) > before + 1e-14 and np.abs(step).max() > 1e-9:
+            step /= 2
+        log_ratio = log_ratio + step
+    if np.abs(gradient).max() > 1e-8:
+        raise ValueError(
+            "the spectra of the conditions could not be matched: simulation and data "
+            "hardly overlap in the condition columns. Cut both to their common range."
+        )
+    return log_ratio - np.log(weight @ np.exp(h @ log_ratio))
+
+
+def check_population(
+    basis: HatBasis, conditions: Array, weight: Array, name: str
+) -> None:
+    """Refuse basis functions that too few events, or a negative sum, support.
+
+    Parameters
+    ----------
+    basis : HatBasis
+        Basis of the conditions.
+    conditions : array of shape (n, c)
+        Conditions of the sample.
+    weight : array of shape (n,)
+        Weights of the sample.
+    name : str
+        The sample's name, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the effective number of events under a basis function is too small.
+    """
+    h = basis(conditions)
+    total, square = weight @ h, np.square(weight) @ np.square(h)
+    effective = np.maximum(total, 0.0) ** 2 / np.maximum(square, 1e-300)
+    worst = int(np.argmin(effective))
+    if effective[worst] < _MIN_EFFECTIVE_EVENTS:
+        grid = np.stack(np.meshgrid(*basis.knots, indexing="ij"), axis=-1)
+        at = grid.reshape(len(basis), -1)[worst]
+        raise ValueError(
+            f"too few {name} events near the condition {np.round(at, 6).tolist()}: "
+            f"{effective[worst]:.1f} effective events, and at least "
+            f"{_MIN_EFFECTIVE_EVENTS:.0f} are needed. Lower n_knots, or cut simulation "
+            "and data to a range of conditions that both populate."
+        )

@@ -1,0 +1,216 @@
+"""Map by the gradient of a trained convex network, after the Gaussian map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ._bures import BuresMap
+from ._maps import Array, GradientMap, Sample
+
+# Rows evaluated together: small enough for the cache of one core.
+_CHUNK = 2048
+# Residual of the inverse, relative to one standard deviation of the data.
+_INVERSE_TOL = 1e-10
+# Steps of a first, cheap descent before Newton's method takes over.
+_DESCENT_STEPS = 10
+# Rows on which the random initial weights are scaled.
+_REFERENCE_ROWS = 2000
+
+
+class ConvexMap(GradientMap):
+    """``T = m_data + B s grad psi(B (x - m_sim) / s)`` with a convex network psi.
+
+    The Gaussian map enters by halves, before and behind the network, so that the
+    whole is still the gradient of a convex function, and the network only has to
+    learn what differs from a Gaussian. Outside the training sample the network's
+    units saturate, and the map continues affinely.
+
+    Parameters
+    ----------
+    gaussian : BuresMap
+        The Gaussian map.
+    scale : float
+        Common unit s of the coordinates between its halves.
+    network : dict
+        The network psi in numpy, from `sklearn_hepcal.nn.export_module`.
+    """
+
+    def __init__(
+        self, gaussian: BuresMap, scale: float, network: dict[str, Any]
+    ) -> None:
+        self.gaussian = gaussian
+        self.scale = scale
+        self.network = network
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The torch module is rebuilt where it is needed.
+        return {k: v for k, v in self.__dict__.items() if k != "_module"}
+
+    @property
+    def module(self) -> Any:
+        """The network as a torch module in double precision."""
+        if "_module" not in self.__dict__:
+            import torch
+
+            from ..nn import load_module
+
+            self._module = load_module(self.network, dtype=torch.float64)
+        return self._module
+
+    def forward(self, x: Array, h: Array) -> Array:
+        white = self.gaussian.whiten_source(x, h) / self.scale
+        weights = self.module.coefficients()
+        moved = self._evaluate(
+            lambda rows, basis: self.module.gradient(rows, basis, weights), white, h
+        )
+        return self.gaussian.unwhiten_target(moved * self.scale, h)
+
+    def inverse(self, y: Array, h: Array) -> Array:
+        from ..nn import polish_conjugate, solve_conjugate
+
+        def solve(rows: Any, basis: Any) -> Any:
+            guess = solve_conjugate(
+                self.module, rows, basis, rows, max_iter=_DESCENT_STEPS, tol=_INVERSE_TOL
+            )
+            return polish_conjugate(self.module, rows, basis, guess, tol=_INVERSE_TOL)
+
+        white = self.gaussian.whiten_target(y, h) / self.scale
+        moved = self._evaluate(solve, white, h)
+        return self.gaussian.unwhiten_source(moved * self.scale, h)
+
+    def log_det(self, x: Array, h: Array) -> Array:
+        white = self.gaussian.whiten_source(x, h) / self.scale
+        inner = self._evaluate(
+            lambda rows, basis: self.module.hessian(rows, basis).logdet(), white, h
+        )
+        return self.gaussian.log_det(x, h) + inner
+
+    def potential(self, x: Array, h: Array) -> Array:
+        white = self.gaussian.whiten_source(x, h) / self.scale
+        centre = np.zeros_like(white)
+        psi = self._evaluate(self.module, white, h) - self._evaluate(
+            self.module, centre, h
+        )
+        return self.gaussian.lift(self.scale**2 * psi, x, h)
+
+    def min_curvature(self) -> float:
+        quadratic = self.module.coefficients().quadratic.min().item()
+        return self.gaussian.min_curvature() * quadratic
+
+    def _evaluate(self, function: Callable[..., Any], x: Array, h: Array) -> Array:
+        return np.concatenate(list(self._chunks(function, x, h)))
+
+    def _chunks(
+        self, function: Callable[..., Any], x: Array, h: Array
+    ) -> Iterator[Array]:
+        import torch
+
+        with torch.no_grad():
+            for start in range(0, len(x), _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                yield function(torch.tensor(x[rows]), torch.tensor(h[rows])).numpy()
+
+
+def fit_convex_map(
+    gaussian: BuresMap,
+    source: Sample,
+    target: Sample,
+    held_out: tuple[Sample, Sample] | None,
+    *,
+    n_steps: int | None,
+    architecture: dict[str, Any],
+    training: dict[str, Any],
+    seed: int,
+) -> tuple[ConvexMap, Array]:
+    """Train a `ConvexMap` on the semi-dual.
+
+    Parameters
+    ----------
+    gaussian : BuresMap
+        The Gaussian map of the samples.
+    source, target : Sample
+        Simulation and data.
+    held_out : tuple of Sample or None
+        Rows of both for the validation loss.
+    n_steps : int or None
+        Number of steps, where `training` does not give ``max_epochs``.
+    architecture : dict
+        Parameters of the network.
+    training : dict
+        Fields of `sklearn_hepcal.nn.TrainingSettings`.
+    seed : int
+        Seed of weights and batches.
+
+    Returns
+    -------
+    map : ConvexMap
+        The map.
+    curve : array of shape (n_epochs,)
+        Gain of the held-out semi-dual over the Gaussian map after every epoch, in
+        squared units of x; NaN without held-out rows.
+    """
+    import torch
+
+    from ..nn import (
+        ConvexPotential,
+        SemiDual,
+        TrainingSettings,
+        TwoSampleDataset,
+        export_module,
+        resolve_device,
+        seeded,
+        train,
+    )
+
+    white = gaussian.whiten_source(source.x, source.h)
+    power = np.square(white).mean(axis=1)
+    scale = float(np.sqrt(source.w @ power / source.w.sum()))
+
+    def tensors(sample: Sample, x: Array, side: str, first_row: int) -> dict[str, Any]:
+        weight = sample.w * (len(sample.w) / sample.w.sum())
+        columns = {side: x / scale, f"h{side}": sample.h, f"w{side}": weight}
+        out: dict[str, Any] = {
+            name: torch.tensor(column, dtype=torch.float32)
+            for name, column in columns.items()
+        }
+        if side == "y":
+            out["row"] = torch.arange(first_row, first_row + len(x))
+        return out
+
+    def dataset(source: Sample, target: Sample, first_row: int) -> TwoSampleDataset:
+        x = gaussian.whiten_source(source.x, source.h)
+        y = gaussian.whiten_target(target.x, target.h)
+        return TwoSampleDataset(
+            tensors(source, x, "x", 0), tensors(target, y, "y", first_row)
+        )
+
+    device = resolve_device(training["device"])
+    rows = dataset(source, target, 0)
+    validation = None if held_out is None else dataset(*held_out, len(target.x))
+    y = [part.samples[1]["y"] for part in (rows, validation) if part is not None]
+    if training["max_epochs"] is None:
+        n_batches = rows.n_batches(training["batch_size"])
+        training = training | {"max_epochs": max(1, round(n_steps / n_batches))}
+    settings = TrainingSettings(
+        **(training | {"device": device}), betas=(0.9, 0.99), average=0.25
+    )
+    with seeded(seed, device):
+        potential = ConvexPotential(
+            source.x.shape[1], source.h.shape[1], **architecture
+        )
+        first = rows.samples[0]
+        reference = torch.randperm(len(white))[:_REFERENCE_ROWS]
+        potential.initialise(first["x"][reference], first["hx"][reference])
+        losses = train(SemiDual(potential, torch.cat(y)), rows, settings, validation)
+    if validation is None:
+        start = np.nan
+    else:
+        start = sum(
+            float((sample[f"w{side}"] * sample[side].square().sum(1)).mean()) / 2
+            for sample, side in zip(validation.samples, "xy", strict=True)
+        )
+    curve = scale**2 * (start - losses[:, 1])
+    return ConvexMap(gaussian, scale, export_module(potential)), curve

@@ -1,0 +1,198 @@
+"""Choice between maps by the semi-dual of rows that they were not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._maps import Array, GradientMap, IdentityMap, Sample
+
+# Rows of each side from which one held-out part is precise enough; fewer are
+# cross-validated.
+HOLD_OUT_ROWS = 10_000
+_N_FOLDS = 5
+
+# Fits a map to simulation and data; a third argument brings held-out rows of both.
+Fitter = Callable[[Sample, Sample, tuple[Sample, Sample] | None], GradientMap]
+
+
+class Selection(NamedTuple):
+    """A map and how it did on rows that it was not fitted to.
+
+    Attributes
+    ----------
+    name : str
+        Name of the map.
+    map : GradientMap
+        The map.
+    gains : dict of (float, float)
+        Gain of every map over the identity, with its standard error.
+    """
+
+    name: str
+    map: GradientMap
+    gains: dict[str, tuple[float, float]]
+
+
+def select_map(
+    fitters: dict[str, Fitter],
+    source: Sample,
+    target: Sample,
+    *,
+    validation_fraction: float,
+    rng: np.random.RandomState,
+) -> Selection:
+    """Fit several maps and keep the simplest that is not significantly worse.
+
+    With at least `HOLD_OUT_ROWS` rows a side, one part of them is held out and the
+    maps are fitted to the rest. Fewer rows are cross-validated, and the map is then
+    fitted to all.
+
+    Parameters
+    ----------
+    fitters : dict of callables
+        What fits each map, the simplest first.
+    source, target : Sample
+        Simulation and data.
+    validation_fraction : float
+        Part to hold out.
+    rng : RandomState
+        Draws the folds.
+
+    Returns
+    -------
+    Selection
+        The map kept.
+
+    Raises
+    ------
+    ValueError
+        If a side has a single row.
+    """
+    size = min(len(source.x), len(target.x))
+    if size < 2:
+        raise ValueError(
+            "too few rows to compare maps: simulation and data need at least 2 each, "
+            f"but got n_samples = {len(source.x)} and {len(target.x)}."
+        )
+    hold_out = size >= HOLD_OUT_ROWS
+    n_folds = round(1 / validation_fraction) if hold_out else min(_N_FOLDS, size)
+    folds = zip(
+        _folds(len(source.x), n_folds, rng),
+        _folds(len(target.x), n_folds, rng),
+        strict=True,
+    )
+    terms: dict[str, list[DualTerms]] = {name: [] for name in fitters}
+    maps = {}
+    for (fit_x, test_x), (fit_y, test_y) in folds:
+        held_out = source.take(test_x), target.take(test_y)
+        for name, fitter in fitters.items():
+            maps[name] = fitter(source.take(fit_x), target.take(fit_y), held_out)
+            terms[name].append(dual_terms(maps[name], *held_out))
+        if hold_out:
+            break
+    pooled = {name: _pool(parts) for name, parts in terms.items()}
+    chosen = simplest_within_error(pooled)
+    if not hold_out:
+        maps[chosen] = fitters[chosen](source, target, None)
+    gains = {name: part.gain() for name, part in pooled.items()}
+    return Selection(chosen, maps[chosen], gains)
+
+
+# Rows to fit and rows to test.
+def _folds(
+    n_rows: int, n_folds: int, rng: np.random.RandomState
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    order = rng.permutation(n_rows)
+    for part in np.array_split(order, n_folds):
+        yield np.setdiff1d(order, part), np.sort(part)
+
+
+class DualTerms(NamedTuple):
+    """Terms of the semi-dual, less those of the identity, row by row.
+
+    Attributes
+    ----------
+    source, target : arrays of shape (n_source,), (n_target,)
+        ``psi(x) - |x|^2 / 2`` and ``psi*(y) - |y|^2 / 2``.
+    source_weight, target_weight : arrays of shape (n_source,), (n_target,)
+        Weights of the rows.
+    """
+
+    source: Array
+    target: Array
+    source_weight: Array
+    target_weight: Array
+
+    def gain(self) -> tuple[float, float]:
+        """How much lower than the identity's the semi-dual is, and its error."""
+        mean, variance = 0.0, 0.0
+        for value, weight in (
+            (self.source, self.source_weight),
+            (self.target, self.target_weight),
+        ):
+            average = weight @ value / weight.sum()
+            mean -= average
+            variance += (weight**2 @ (value - average) ** 2) / weight.sum() ** 2
+        return float(mean), float(np.sqrt(variance))
+
+    def minus(self, other: DualTerms) -> DualTerms:
+        """Terms of the difference to another map, on the same rows."""
+        return self._replace(
+            source=self.source - other.source, target=self.target - other.target
+        )
+
+
+def dual_terms(candidate: GradientMap, source: Sample, target: Sample) -> DualTerms:
+    """Evaluate the terms of the semi-dual of a map.
+
+    Parameters
+    ----------
+    candidate : GradientMap
+        The map.
+    source, target : Sample
+        Rows of simulation and data.
+
+    Returns
+    -------
+    DualTerms
+        The terms, less those of the identity.
+    """
+    identity = IdentityMap()
+    return DualTerms(
+        candidate.potential(source.x, source.h)
+        - identity.potential(source.x, source.h),
+        candidate.conjugate(target.x, target.h)
+        - identity.conjugate(target.x, target.h),
+        source.w,
+        target.w,
+    )
+
+
+def _pool(parts: list[DualTerms]) -> DualTerms:
+    return DualTerms(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def simplest_within_error(terms: dict[str, DualTerms]) -> str:
+    """Choose the simplest map that is not significantly worse than the best.
+
+    Parameters
+    ----------
+    terms : dict of DualTerms
+        Held-out terms of every map on the same rows, the simplest map first.
+
+    Returns
+    -------
+    str
+        Name of the first map whose semi-dual is within one standard error of the
+        lowest; the error is that of the paired difference.
+    """
+    best = max(terms, key=lambda name: terms[name].gain()[0])
+    for name, candidate in terms.items():
+        lead, error = terms[best].minus(candidate).gain()
+        if lead <= error:
+            return name
+    return best

@@ -1,0 +1,63 @@
+"""Networks as plain numpy, which is what fitted estimators keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._potential import ConvexPotential
+
+# Every kind of network that a fitted estimator may hold.
+_KINDS: dict[str, type[nn.Module]] = {"ConvexPotential": ConvexPotential}
+
+
+def export_module(module: nn.Module) -> dict[str, Any]:
+    """Turn a network into a dictionary of plain values and arrays.
+
+    Parameters
+    ----------
+    module : torch module
+        A network with a ``config``: the arguments that build it.
+
+    Returns
+    -------
+    dict
+        The kind of network, its ``config`` and its ``weights`` by name, as arrays:
+        pickles of it need neither torch nor a GPU to be read.
+    """
+    weights = {
+        name: value.detach().cpu().numpy().copy()
+        for name, value in module.state_dict().items()
+    }
+    return {
+        "kind": type(module).__name__,
+        "config": dict(module.config),  # type: ignore[arg-type]
+        "weights": weights,
+    }
+
+
+def load_module(
+    state: dict[str, Any], dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> nn.Module:
+    """Build the network that `export_module` described.
+
+    Parameters
+    ----------
+    state : dict
+        What `export_module` returned.
+    dtype : torch dtype
+        Precision of the network.
+    device : str
+        Torch device of the network.
+
+    Returns
+    -------
+    torch module
+        The network, in evaluation mode.
+    """
+    module = _KINDS[state["kind"]](**state["config"])
+    weights = {name: torch.tensor(value) for name, value in state["weights"].items()}
+    module.load_state_dict(weights)
+    return module.to(device=device, dtype=dtype).eval()
