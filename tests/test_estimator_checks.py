@@ -14,10 +14,15 @@ FOLDS = (
     "two is a repeated row in expectation only. It is exactly that if calibration=None."
 )
 
-BATCHES = (
-    "The network is trained on batches, and rows are held out at random: a weight of "
-    "two is a repeated row in expectation only."
+POINT = (
+    "The simulation of this check is a single point, in which every column is constant: "
+    "OTCalibrator refuses that."
 )
+POINT_CHECKS = {
+    "check_sample_weights_shape": POINT,
+    "check_sample_weights_not_overwritten": POINT,
+    "check_sample_weight_equivalence_on_dense_data": POINT,
+}
 
 # Estimators, each with the checks that it cannot pass and why.
 CASES = [
@@ -27,13 +32,10 @@ CASES = [
         for log in (False, True)
         for inverse in (False, True)
     ],
-    (OTCalibrator("bures"), {}),
-    (OTCalibrator("quantile"), {}),
-    (OTCalibrator(), {"check_sample_weight_equivalence_on_dense_data": BATCHES}),
-    (
-        OTCalibrator(selection=False, max_epochs=2),
-        {"check_sample_weight_equivalence_on_dense_data": BATCHES},
-    ),
+    (OTCalibrator("bures"), POINT_CHECKS),
+    (OTCalibrator("quantile"), POINT_CHECKS),
+    (OTCalibrator(), POINT_CHECKS),
+    (OTCalibrator(selection=False, max_epochs=2), POINT_CHECKS),
     (DensityRatioReweighter(cv=2), {}),
     (
         DensityRatioReweighter(HistGradientBoostingClassifier(max_iter=5), cv=2),

@@ -55,7 +55,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     match_conditions : bool, default=True
         Weight the simulation to the conditions' spectrum in data for the fit. If
         False, the spectra must agree already.
-    n_knots : int, default=5
+    n_knots : int, default=7
         Knots of every condition.
     selection : bool or "auto", default="auto"
         Compare the map with the simpler ones (identity, then the Gaussian map) on
@@ -189,7 +189,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         conditions: Sequence[int | str] | None = None,
         match_conditions: bool = True,
-        n_knots: int = 5,
+        n_knots: int = 7,
         selection: bool | str = "auto",
         shrinkage: float = 1e-4,
         n_quantiles: int = 1000,

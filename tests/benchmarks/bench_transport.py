@@ -162,7 +162,7 @@ def main():
     parser.add_argument("--problems", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--n-samples", type=int, default=50_000)
-    parser.add_argument("--peers", nargs="*", choices=SETTINGS, default=["2x48"])
+    parser.add_argument("--peers", nargs="*", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--dump", help="npz file for bench_ott_jax.py")
     args = parser.parse_args()
     if args.dump and (
