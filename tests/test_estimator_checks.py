@@ -15,8 +15,8 @@ FOLDS = (
 )
 
 POINT = (
-    "The simulation of this check is a single point, in which every column is constant: "
-    "OTCalibrator refuses that."
+    "The simulation of this check is a single point: OTCalibrator refuses columns that "
+    "are constant in a sample."
 )
 POINT_CHECKS = {
     "check_sample_weights_shape": POINT,

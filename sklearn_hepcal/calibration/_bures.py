@@ -147,7 +147,7 @@ class BuresMap(GradientMap):
 def _moments(x: Array, h: Array, w: Array, shrinkage: float) -> tuple[Array, Array]:
     weighted = h * w[:, None]
     normal = weighted.T @ h
-    mean = np.linalg.solve(normal, weighted.T @ x)
+    mean = np.asarray(np.linalg.solve(normal, weighted.T @ x), dtype=np.float64)
     centred = x - h @ mean
     products = np.stack(
         [(weighted * column[:, None]).T @ centred for column in centred.T], axis=1

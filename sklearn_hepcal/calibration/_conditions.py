@@ -85,7 +85,8 @@ class SpectrumRatio:
     def __call__(self, conditions: Array) -> Array:
         """Evaluate the ratio at conditions of shape (n, c)."""
         inside = (conditions >= self.lowest) & (conditions <= self.highest)
-        return inside.all(axis=1) * np.exp(self.basis(conditions) @ self.log_ratio)
+        ratio: Array = np.exp(self.basis(conditions) @ self.log_ratio)
+        return np.where(inside.all(axis=1), ratio, 0.0)
 
 
 # Newton's method on the convex dual of the entropy balancing.

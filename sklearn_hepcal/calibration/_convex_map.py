@@ -73,7 +73,12 @@ class ConvexMap(GradientMap):
 
         def solve(rows: Any, basis: Any) -> Any:
             guess = solve_conjugate(
-                self.module, rows, basis, rows, max_iter=_DESCENT_STEPS, tol=_INVERSE_TOL
+                self.module,
+                rows,
+                basis,
+                rows,
+                max_iter=_DESCENT_STEPS,
+                tol=_INVERSE_TOL,
             )
             return polish_conjugate(self.module, rows, basis, guess, tol=_INVERSE_TOL)
 
@@ -120,7 +125,7 @@ def fit_convex_map(
     target: Sample,
     held_out: tuple[Sample, Sample] | None,
     *,
-    n_steps: int | None,
+    n_steps: int,
     architecture: dict[str, Any],
     training: dict[str, Any],
     seed: int,
@@ -135,8 +140,8 @@ def fit_convex_map(
         Simulation and data.
     held_out : tuple of Sample or None
         Rows of both for the validation loss.
-    n_steps : int or None
-        Number of steps, where `training` does not give ``max_epochs``.
+    n_steps : int
+        Number of steps, where ``max_epochs`` of `training` is None.
     architecture : dict
         Parameters of the network.
     training : dict
@@ -205,12 +210,16 @@ def fit_convex_map(
         reference = torch.randperm(len(white))[:_REFERENCE_ROWS]
         potential.initialise(first["x"][reference], first["hx"][reference])
         losses = train(SemiDual(potential, torch.cat(y)), rows, settings, validation)
-    if validation is None:
-        start = np.nan
-    else:
-        start = sum(
-            float((sample[f"w{side}"] * sample[side].square().sum(1)).mean()) / 2
-            for sample, side in zip(validation.samples, "xy", strict=True)
-        )
+    start = np.nan if validation is None else _identity_loss(validation, settings)
     curve = scale**2 * (start - losses[:, 1])
     return ConvexMap(gaussian, scale, export_module(potential)), curve
+
+
+# Semi-dual of the identity, on the same batches as the network's.
+def _identity_loss(dataset: Any, settings: Any) -> float:
+    losses = [
+        sum((batch[f"w{side}"] @ batch[side].square().sum(1)) / 2 for side in "xy")
+        / len(batch["x"])
+        for batch in dataset.batches(settings.batch_size, shuffle=False)
+    ]
+    return float(np.mean(losses))

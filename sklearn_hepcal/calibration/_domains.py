@@ -38,13 +38,11 @@ def read_domains(y: NDArray, *, background: bool) -> NDArray:
     if background:
         labels = labels[[label != BACKGROUND for label in labels.tolist()]]
     if len(labels) != 2 or BACKGROUND in labels.tolist():
-        role = (
-            "beside -1 (background)" if background else "neither of them -1 (background)"
-        )
+        role = "beside -1" if background else "neither of them -1"
         raise ValueError(
             "y must hold two domain labels, the lower for simulation and the higher "
-            f"for data, {role}, but it holds {np.unique(y).tolist()[:5]}; with one "
-            "class there is nothing to compare."
+            f"for data, {role} (background), but it holds "
+            f"{np.unique(y).tolist()[:5]}; with one class there is nothing to compare."
         )
     return labels
 

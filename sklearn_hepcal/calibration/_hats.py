@@ -91,7 +91,8 @@ class HatBasis:
         out = np.ones((len(conditions), 1))
         for values, knots in zip(conditions.T, self.knots, strict=True):
             hats = _hats(values, knots)
-            out = (out[:, :, None] * hats[:, None, :]).reshape(len(out), -1)
+            products = out[:, :, None] * hats[:, None, :]
+            out = products.reshape(len(out), out.shape[1] * hats.shape[1])
         return out
 
 

@@ -21,7 +21,7 @@ from ._domains import BACKGROUND, check_data_weight, read_domains, stack_samples
 from ._hats import HatBasis
 from ._maps import Array, IdentityMap, Sample
 from ._quantile import QuantileMap
-from ._selection import Fitter, Selection, dual_terms, select_map
+from ._selection import Fitter, Selection, dual_terms, hold_out, select_map
 
 # With fewer rows than these on a side, a network cannot win and is not tried.
 _NETWORK_ROWS = 200
@@ -260,12 +260,14 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         source, target = self._split_rows(rows, domains)
         signed = np.where(domains == BACKGROUND, -weight, weight)
         self._fit_conditions(rows, signed, source, target)
-        samples = [self._sample(rows[side], signed[side]) for side in (source, target)]
-        samples[0] = samples[0]._replace(w=samples[0].w * self._ratio(rows[source]))
-        self._check_samples(*samples)
+        weighted = signed[source] * self._ratio(rows[source])
+        simulation = self._sample(rows[source], weighted)
+        data = self._sample(rows[target], signed[target])
+        self._check_samples(simulation, data)
 
         rng = check_random_state(self.random_state)
-        self.selection_, self._map, self.held_out_gain_ = self._fit_map(*samples, rng)
+        chosen = self._fit_map(simulation, data, rng)
+        self.selection_, self._map, self.held_out_gain_ = chosen
         self.min_curvature_ = self._map.min_curvature()
         return self
 
@@ -411,8 +413,8 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
         signed = np.where(domains == BACKGROUND, -weight, weight)
         source, target = self._split_rows(rows, domains)
-        simulation = self._sample(rows[source], signed[source])
-        simulation = simulation._replace(w=simulation.w * self._ratio(rows[source]))
+        weighted = signed[source] * self._ratio(rows[source])
+        simulation = self._sample(rows[source], weighted)
         data = self._sample(rows[target], signed[target])
         self._check_totals(simulation, data)
         return dual_terms(self._map, simulation, data).gain()[0]
@@ -441,7 +443,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             "min_curvature": (0, 0.4),
             "batch_size": (1, np.inf),
             "learning_rate": (0, np.inf),
-            "validation_fraction": (0, 0.5),
+            "validation_fraction": (0.01, 0.5),
             "n_iter_no_change": (1, np.inf),
         }.items():
             if not low <= getattr(self, name) <= high:
@@ -568,8 +570,13 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         else:
             fitted = fitters[self.solver](source, target, None)
             selected = Selection(self.solver, fitted, {})
-        known = [curve for curve in curves if not np.isnan(curve).all()]
-        self.dual_curve_ = np.mean(known, axis=0) if known else np.empty(0)
+        known = [curve for curve in curves if not np.isnan(curve).any()]
+        length = min((len(curve) for curve in known), default=0)
+        self.dual_curve_ = (
+            np.mean([curve[:length] for curve in known], axis=0)
+            if known
+            else np.empty(0)
+        )
         return selected
 
     # What fits each map that this solver is compared with, the simplest first.
@@ -581,6 +588,13 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return QuantileMap.fit(source, target, n_quantiles=self.n_quantiles)
 
         def network(source: Sample, target: Sample, held_out: Any) -> ConvexMap:
+            if self.early_stopping and held_out is None:
+                source, target, held_out = hold_out(
+                    source,
+                    target,
+                    self.validation_fraction,
+                    np.random.RandomState(seed),
+                )
             size = min(len(source.x), len(target.x))
             fitted, curve = fit_convex_map(
                 gaussian(source, target),
@@ -597,7 +611,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                     "max_epochs": self.max_epochs,
                     "batch_size": min(self.batch_size, max(1, size // 8)),
                     "learning_rate": self.learning_rate,
-                    "early_stopping": self.early_stopping and held_out is not None,
+                    "early_stopping": self.early_stopping,
                     "n_iter_no_change": self.n_iter_no_change,
                     "device": self.device,
                     "verbose": self.verbose,

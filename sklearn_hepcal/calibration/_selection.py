@@ -102,6 +102,35 @@ def select_map(
     return Selection(chosen, maps[chosen], gains)
 
 
+def hold_out(
+    source: Sample, target: Sample, fraction: float, rng: np.random.RandomState
+) -> tuple[Sample, Sample, tuple[Sample, Sample]]:
+    """Set rows of both samples aside.
+
+    Parameters
+    ----------
+    source, target : Sample
+        Simulation and data.
+    fraction : float
+        Part of the rows to set aside.
+    rng : RandomState
+        Draws them.
+
+    Returns
+    -------
+    source, target : Sample
+        The rows that remain.
+    held_out : tuple of Sample
+        The others.
+    """
+    n_folds = round(1 / fraction)
+    (fit_x, test_x), (fit_y, test_y) = (
+        next(_folds(len(sample.x), n_folds, rng)) for sample in (source, target)
+    )
+    held_out = source.take(test_x), target.take(test_y)
+    return source.take(fit_x), target.take(fit_y), held_out
+
+
 # Rows to fit and rows to test.
 def _folds(
     n_rows: int, n_folds: int, rng: np.random.RandomState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 
 def weighted_cdf(
@@ -37,7 +37,9 @@ def weighted_cdf(
 
 
 def weighted_quantile(
-    values: NDArray[np.float64], levels: ArrayLike, weights: NDArray[np.float64]
+    values: NDArray[np.float64],
+    levels: NDArray[np.float64],
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Quantiles of a weighted sample.
 
@@ -45,7 +47,7 @@ def weighted_quantile(
     ----------
     values : array of shape (n_samples,)
         The sample.
-    levels : array-like of shape (n_levels,)
+    levels : array of shape (n_levels,)
         Probabilities.
     weights : array of shape (n_samples,)
         Weights with a positive sum.

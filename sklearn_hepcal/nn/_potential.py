@@ -68,6 +68,9 @@ class ConvexPotential(nn.Module):
         Lower bound m of the Hessian's eigenvalues.
     """
 
+    output_scale: Tensor
+    axes: Tensor
+
     def __init__(
         self,
         n_features: int,

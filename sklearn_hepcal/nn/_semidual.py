@@ -144,6 +144,8 @@ class SemiDual(nn.Module):
         spread.
     """
 
+    points: Tensor
+
     def __init__(
         self,
         potential: ConvexPotential,

@@ -223,7 +223,7 @@ def train(
         ("rate", _schedule(settings, n_steps)),
     ]
     if settings.average and not settings.early_stopping:
-        first = math.floor(n_steps * (1 - settings.average))
+        first = min(math.floor(n_steps * (1 - settings.average)), n_steps - 1)
         callbacks.append(("average", _Average(first)))
     stopper = EarlyStopping(
         patience=settings.n_iter_no_change, load_best=True, sink=noop
@@ -312,18 +312,17 @@ class _Average(Callback):
         if not training:
             return
         self.step_ += 1
-        weight = 1.0 / max(self.step_ - self.first_step, 1)
-        if self.step_ < self.first_step:
+        if self.step_ <= self.first_step:
             return
         weights = list(net.module_.parameters())
         if not self.mean_:
-            self.mean_ = [w.detach().clone() for w in weights]
+            self.mean_ = [torch.zeros_like(w) for w in weights]
         for mean, w in zip(self.mean_, weights, strict=True):
-            mean.lerp_(w, weight)
+            mean.lerp_(w, 1.0 / (self.step_ - self.first_step))
 
     @torch.no_grad()
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        for mean, w in zip(self.mean_, net.module_.parameters(), strict=bool(self.mean_)):
+        for mean, w in zip(self.mean_, net.module_.parameters(), strict=True):
             w.copy_(mean)
 
 
@@ -339,8 +338,11 @@ class _Progress(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         last = net.history[-1]
         self.bar_.set_postfix(
-            {name: f"{last[name]:.4g}" for name in ("train_loss", "valid_loss")
-             if name in last}
+            {
+                name: f"{last[name]:.4g}"
+                for name in ("train_loss", "valid_loss")
+                if name in last
+            }
         )
         self.bar_.update()
 
