@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._bures import BuresMap
 from ._maps import Array, GradientMap, Sample
+
+if TYPE_CHECKING:
+    from ..nn import TwoSampleDataset
 
 # Rows evaluated together: small enough for the cache of one core.
 _CHUNK = 2048
@@ -159,67 +162,66 @@ def fit_convex_map(
     """
     import torch
 
-    from ..nn import (
-        ConvexPotential,
-        SemiDual,
-        TrainingSettings,
-        TwoSampleDataset,
-        export_module,
-        resolve_device,
-        seeded,
-        train,
-    )
+    from .. import nn
 
     white = gaussian.whiten_source(source.x, source.h)
     power = np.square(white).mean(axis=1)
     scale = float(np.sqrt(source.w @ power / source.w.sum()))
 
-    def tensors(sample: Sample, x: Array, side: str, first_row: int) -> dict[str, Any]:
-        weight = sample.w * (len(sample.w) / sample.w.sum())
-        columns = {side: x / scale, f"h{side}": sample.h, f"w{side}": weight}
-        out: dict[str, Any] = {
-            name: torch.tensor(column, dtype=torch.float32)
-            for name, column in columns.items()
-        }
-        if side == "y":
-            out["row"] = torch.arange(first_row, first_row + len(x))
-        return out
-
-    def dataset(source: Sample, target: Sample, first_row: int) -> TwoSampleDataset:
-        x = gaussian.whiten_source(source.x, source.h)
-        y = gaussian.whiten_target(target.x, target.h)
-        return TwoSampleDataset(
-            tensors(source, x, "x", 0), tensors(target, y, "y", first_row)
-        )
-
-    device = resolve_device(training["device"])
-    rows = dataset(source, target, 0)
-    validation = None if held_out is None else dataset(*held_out, len(target.x))
-    y = [part.samples[1]["y"] for part in (rows, validation) if part is not None]
+    rows = _dataset(gaussian, scale, source, target)
+    validation = None
+    if held_out is not None:
+        validation = _dataset(gaussian, scale, *held_out, first_row=len(target.x))
     if training["max_epochs"] is None:
         n_batches = rows.n_batches(training["batch_size"])
         training = training | {"max_epochs": max(1, round(n_steps / n_batches))}
-    settings = TrainingSettings(
-        **(training | {"device": device}), betas=(0.9, 0.99), average=0.25
-    )
-    with seeded(seed, device):
-        potential = ConvexPotential(
-            source.x.shape[1], source.h.shape[1], **architecture
-        )
-        first = rows.samples[0]
+    training = training | {"device": nn.resolve_device(training["device"])}
+    settings = nn.TrainingSettings(**training, betas=(0.9, 0.99), average=0.25)
+
+    with nn.seeded(seed, settings.device):
+        simulation = rows.samples[0]
+        n_features, n_knots = source.x.shape[1], source.h.shape[1]
+        potential = nn.ConvexPotential(n_features, n_knots, **architecture)
         reference = torch.randperm(len(white))[:_REFERENCE_ROWS]
-        potential.initialise(first["x"][reference], first["hx"][reference])
-        losses = train(SemiDual(potential, torch.cat(y)), rows, settings, validation)
-    start = np.nan if validation is None else _identity_loss(validation, settings)
+        potential.initialise(simulation["x"][reference], simulation["hx"][reference])
+        data = [part.samples[1]["y"] for part in (rows, validation) if part]
+        objective = nn.SemiDual(potential, torch.cat(data))
+        losses = nn.train(objective, rows, settings, validation)
+    start = _identity_loss(validation, settings.batch_size) if validation else np.nan
     curve = scale**2 * (start - losses[:, 1])
-    return ConvexMap(gaussian, scale, export_module(potential)), curve
+    return ConvexMap(gaussian, scale, nn.export_module(potential)), curve
+
+
+# The samples in the coordinates of the network, with weights of mean one. The rows of
+# the data are numbered from `first_row`.
+def _dataset(
+    gaussian: BuresMap, scale: float, source: Sample, target: Sample, first_row: int = 0
+) -> TwoSampleDataset:
+    import torch
+
+    from ..nn import TwoSampleDataset
+
+    def tensors(sample: Sample, x: Array, side: str) -> dict[str, Any]:
+        weight = sample.w * (len(sample.w) / sample.w.sum())
+        columns = {side: x / scale, f"h{side}": sample.h, f"w{side}": weight}
+        return {
+            name: torch.tensor(column, dtype=torch.float32)
+            for name, column in columns.items()
+        }
+
+    x = gaussian.whiten_source(source.x, source.h)
+    y = gaussian.whiten_target(target.x, target.h)
+    row = torch.arange(first_row, first_row + len(y))
+    return TwoSampleDataset(
+        tensors(source, x, "x"), tensors(target, y, "y") | {"row": row}
+    )
 
 
 # Semi-dual of the identity, on the same batches as the network's.
-def _identity_loss(dataset: Any, settings: Any) -> float:
+def _identity_loss(dataset: TwoSampleDataset, batch_size: int) -> float:
     losses = [
-        sum((batch[f"w{side}"] @ batch[side].square().sum(1)) / 2 for side in "xy")
-        / len(batch["x"])
-        for batch in dataset.batches(settings.batch_size, shuffle=False)
+        (batch[f"w{side}"] * batch[side].square().sum(1)).mean().item() / 2
+        for batch in dataset.batches(batch_size, shuffle=False)
+        for side in "xy"
     ]
-    return float(np.mean(losses))
+    return 2.0 * float(np.mean(losses))

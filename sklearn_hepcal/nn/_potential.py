@@ -221,8 +221,8 @@ class ConvexPotential(nn.Module):
         x: Tensor,
         h: Tensor,
         *,
-        gain: float = 1.5,
-        offset_scale: float = 1.5,
+        gain: float = 3.0,
+        offset_scale: float = 3.0,
         quadratic: float = 0.4,
     ) -> None:
         """Draw random weights for which the gradient is close to the identity.

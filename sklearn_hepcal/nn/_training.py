@@ -250,11 +250,12 @@ def train(
         device=settings.device,
     )
     net.fit(dataset)
-    losses = [[row["train_loss"], row.get("valid_loss", np.nan)] for row in net.history]
     stopped = settings.early_stopping and stopper.misses_ >= settings.n_iter_no_change
-    if len(losses) < settings.max_epochs and not stopped:
+    epochs = [row for row in net.history if "train_loss" in row]
+    # skorch returns as usual after a Ctrl-C.
+    if len(epochs) < settings.max_epochs and not stopped:
         raise KeyboardInterrupt
-    return np.array(losses)
+    return np.array([[e["train_loss"], e.get("valid_loss", np.nan)] for e in epochs])
 
 
 # Linear warm-up, constant, cosine decay.
@@ -263,8 +264,10 @@ def _schedule(settings: TrainingSettings, n_steps: int) -> LRScheduler:
         done = step / n_steps
         if done < settings.warmup:
             return (step + 1) / (settings.warmup * n_steps + 1)
-        decayed = max(done - settings.hold, 0.0) / (1.0 - settings.hold)
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(decayed, 1.0)))
+        if done < settings.hold:
+            return 1.0
+        decayed = min((done - settings.hold) / (1.0 - settings.hold), 1.0)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * decayed))
         return settings.final_rate + (1.0 - settings.final_rate) * cosine
 
     return LRScheduler(

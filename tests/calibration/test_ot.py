@@ -130,15 +130,15 @@ def test_common_rescaling(problem, solver):
 @each_solver
 def test_same_seed_is_bit_identical_and_touches_no_global_generator(problem, solver):
     torch.manual_seed(1)
-    np.random.seed(1)
-    before = torch.get_rng_state(), np.random.get_state()[1]
+    before = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
     one, two = (
         make(solver, conditions=[2]).fit(problem.X, problem.y).transform(problem.X_sim)
         for _ in range(2)
     )
     np.testing.assert_array_equal(one, two)
     assert torch.equal(torch.get_rng_state(), before[0])
-    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    after = np.random.get_state()[1]  # noqa: NPY002
+    np.testing.assert_array_equal(after, before[1])
 
 
 @each_solver
@@ -317,8 +317,8 @@ def test_background_is_subtracted_and_not_moved(solver):
     np.testing.assert_allclose(shift, 1.0, atol=0.1)
 
 
-# Noise of five numbers at each of seven knots is 0.1 to 0.2 %, and as much comes from the
-# per cent of rows beyond the last knot. The network's short training adds its own.
+# Noise of five numbers at each of seven knots is 0.1 to 0.2 %, and as much comes from
+# the per cent of rows beyond the last knot. The network's short training adds its own.
 @pytest.mark.parametrize(("solver", "limit"), [("bures", 0.5), ("picnn", 1.0)])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_different_spectra_give_the_same_map(solver, limit, seed):
