@@ -5,7 +5,7 @@ Import it before numpy: the libraries read the number of threads only once.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -23,12 +23,16 @@ def cpu_seconds(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 class Table:
-    """Aligned rows, each printed as soon as it is known."""
+    """Aligned rows, each printed as soon as it is known.
 
-    def __init__(self, title: str, columns: Sequence[str], first_width: int = 18):
-        self.widths = [first_width, *(max(len(name), 7) for name in columns[1:])]
-        print(f"\n{title}", flush=True)
-        self.row(*columns)
+    Names of the columns are separated by bars; spaces around them give the width.
+    """
+
+    def __init__(self, title: str, columns: str) -> None:
+        names = columns.split("|")
+        self.widths = [max(len(name), 7) for name in names]
+        print(f"\n{title}")
+        self.row(*(name.strip() for name in names))
         print("-" * (sum(self.widths) + 2 * len(self.widths) - 2))
 
     def row(self, first: str, *others: str) -> None:

@@ -95,7 +95,7 @@ def main():
 
     table = Table(
         f"UVP [%]; picnn: {own_uvp:.3f} in {own_cpu:.1f} CPU s (target: ratio >= 5)",
-        ["ott-jax, rate", "UVP", "ratio", "training", "compiling", "iterations"],
+        "ott-jax, learning rate|UVP|ratio|training s|compiling s|iterations",
     )
     for name, rate in LEARNING_RATES.items():
         potentials, watch, training = fit(

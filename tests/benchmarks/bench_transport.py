@@ -173,9 +173,7 @@ def main():
 
     accuracy = Table(
         f"Accuracy, {args.n_samples} rows a side: UVP [%] and closure AUC",
-        ["problem", "identity", "Bures", "picnn", "target"]
-        + ["AUC id.", "Bures", "picnn", "truth", "target"],
-        first_width=22,
+        f"{'problem':22}|identity|Bures|picnn|target|AUC id.|Bures|picnn|truth| target",
     )
     costs = []
     for name in args.problems:
@@ -184,9 +182,8 @@ def main():
     cost = Table(
         "Cost of picnn (targets: 30 s, 5 us, 0), and UVP [%] of Makkuva's game in the "
         "same time, with its ratio to picnn's (target: >= 5)",
-        ["problem", "fit CPU s", "us/event", "violations", "selected"]
-        + [cell for name in args.peers for cell in (f"Makkuva {name}", "ratio")],
-        first_width=22,
+        f"{'problem':22}|fit CPU s|us/event|violations|selected"
+        + "".join(f"|Makkuva {name}|ratio" for name in args.peers),
     )
     for first, cells in costs:
         cost.row(first, *cells)
