@@ -21,14 +21,21 @@ from ._domains import BACKGROUND, check_data_weight, read_domains, stack_samples
 from ._hats import HatBasis
 from ._maps import Array, IdentityMap, Sample
 from ._quantile import QuantileMap
-from ._selection import Fitter, Selection, dual_terms, hold_out, select_map
+from ._selection import (
+    HOLD_OUT_ROWS,
+    Fitter,
+    Selection,
+    dual_terms,
+    hold_out,
+    select_map,
+)
 
 # With fewer rows than these on a side, a network cannot win and is not tried.
 _NETWORK_ROWS = 200
-# Training steps of the network where `max_epochs` is None; samples that are not held
-# out from get proportionally fewer, for they are fitted six times.
+# Training steps of the network where `max_epochs` is None: for large samples, and for
+# small ones, which are fitted six times.
 _N_STEPS = 2000
-_MIN_STEPS = 300
+_N_STEPS_SMALL = 600
 
 
 class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -66,7 +73,8 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     shrinkage : float, default=1e-4
         Fraction by which the Gaussian map's covariances between columns are reduced.
     n_quantiles : int, default=1000
-        Largest number of levels of the solver "quantile".
+        Largest number of levels of the solver "quantile". Many levels follow the
+        samples closely and make the Jacobian noisy: take some 50 for densities.
     hidden_width : int, default=64
         Units in every layer of the network.
     n_layers : int, default=2
@@ -75,7 +83,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Smallest curvature of the network's potential, relative to the Gaussian map.
     max_epochs : int or None, default=None
         Passes of the network's training over the larger sample. None stands for
-        2,000 steps, and for fewer if there are less than 10,000 rows.
+        2,000 steps, and for 600 if there are less than 10,000 rows a side.
     batch_size : int, default=1024
         Rows of each side in a training step, at most an eighth of the smaller one.
     learning_rate : float, default=0.05
@@ -99,8 +107,9 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     selection_ : str
         The map that was kept: "identity", "bures", "quantile" or "picnn".
     held_out_gain_ : dict
-        Gain of the held-out semi-dual over the identity and its standard error, for
-        every map that was compared. Empty without selection.
+        For every map that was compared, the gain of the held-out semi-dual over the
+        identity, and the standard error of its difference to the best map's. Empty
+        without selection.
     dual_curve_ : ndarray of shape (n_epochs,)
         Gain of the held-out semi-dual over the Gaussian map after every epoch of the
         network's training, the mean over folds. Empty without a network or without
@@ -553,8 +562,8 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ) -> Selection:
         seed = rng.randint(np.iinfo(np.int32).max)
         curves: list[Array] = []
-        fitters = self._fitters(seed, curves)
         size = min(len(source.x), len(target.x))
+        fitters = self._fitters(seed, curves, large=size >= HOLD_OUT_ROWS)
         if self.selection is True or (
             self.selection == "auto" and self.solver == "picnn"
         ):
@@ -580,7 +589,9 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return selected
 
     # What fits each map that this solver is compared with, the simplest first.
-    def _fitters(self, seed: int, curves: list[Array]) -> dict[str, Fitter]:
+    def _fitters(
+        self, seed: int, curves: list[Array], *, large: bool
+    ) -> dict[str, Fitter]:
         def gaussian(source: Sample, target: Sample, held_out: Any = None) -> BuresMap:
             return BuresMap.fit(source, target, shrinkage=self.shrinkage)
 
@@ -601,7 +612,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 source,
                 target,
                 held_out,
-                n_steps=max(_MIN_STEPS, min(_N_STEPS, _N_STEPS * size // 9000)),
+                n_steps=_N_STEPS if large else _N_STEPS_SMALL,
                 architecture={
                     "hidden_width": self.hidden_width,
                     "n_layers": self.n_layers,

@@ -29,7 +29,8 @@ class Selection(NamedTuple):
     map : GradientMap
         The map.
     gains : dict of (float, float)
-        Gain of every map over the identity, with its standard error.
+        Gain of every map over the identity, and the standard error of its difference
+        to the best map's.
     """
 
     name: str
@@ -94,11 +95,10 @@ def select_map(
             terms[name].append(dual_terms(maps[name], *held_out))
         if hold_out:
             break
-    pooled = {name: _pool(parts) for name, parts in terms.items()}
-    chosen = simplest_within_error(pooled)
+    gains = compare_gains({name: _pool(parts) for name, parts in terms.items()})
+    chosen = simplest_within_error(gains)
     if not hold_out:
         maps[chosen] = fitters[chosen](source, target, None)
-    gains = {name: part.gain() for name, part in pooled.items()}
     return Selection(chosen, maps[chosen], gains)
 
 
@@ -205,23 +205,38 @@ def _pool(parts: list[DualTerms]) -> DualTerms:
     return DualTerms(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def simplest_within_error(terms: dict[str, DualTerms]) -> str:
-    """Choose the simplest map that is not significantly worse than the best.
+def compare_gains(terms: dict[str, DualTerms]) -> dict[str, tuple[float, float]]:
+    """Gain of every map over the identity, with the error that decides.
 
     Parameters
     ----------
     terms : dict of DualTerms
-        Held-out terms of every map on the same rows, the simplest map first.
+        Held-out terms of every map, on the same rows.
+
+    Returns
+    -------
+    dict of (float, float)
+        The gain, and the standard error of its difference to the largest one.
+    """
+    gains = {name: part.gain()[0] for name, part in terms.items()}
+    best = terms[max(gains, key=gains.__getitem__)]
+    return {
+        name: (gains[name], best.minus(part).gain()[1]) for name, part in terms.items()
+    }
+
+
+def simplest_within_error(gains: dict[str, tuple[float, float]]) -> str:
+    """Choose the simplest map that is not significantly worse than the best.
+
+    Parameters
+    ----------
+    gains : dict of (float, float)
+        What `compare_gains` returned, the simplest map first.
 
     Returns
     -------
     str
-        Name of the first map whose semi-dual is within one standard error of the
-        lowest; the error is that of the paired difference.
+        Name of the first map whose gain is within one standard error of the largest.
     """
-    best = max(terms, key=lambda name: terms[name].gain()[0])
-    for name, candidate in terms.items():
-        lead, error = terms[best].minus(candidate).gain()
-        if lead <= error:
-            return name
-    return best
+    largest = max(gain for gain, _ in gains.values())
+    return next(n for n, (gain, error) in gains.items() if largest - gain <= error)

@@ -41,7 +41,7 @@ class SimplexTransformer(TransformerMixin, BaseEstimator):
     inverse : bool, default=False
         Whether `transform` is the way back, from coordinates to probabilities. This
         makes the way back the last step of a Pipeline.
-    eps : float, default=1e-12
+    eps : float, default=1e-20
         A probability below this value is raised to it, which gives a zero a finite
         logarithm. Not used for log-probabilities.
 
@@ -127,7 +127,7 @@ class SimplexTransformer(TransformerMixin, BaseEstimator):
         kind: str = "ilr",
         log: bool = False,
         inverse: bool = False,
-        eps: float = 1e-12,
+        eps: float = 1e-20,
     ) -> None:
         self.columns = columns
         self.kind = kind
