@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, solve_triangular
 
 from ._maps import Array, GradientMap, Sample
 
@@ -154,30 +154,36 @@ def _moments(x: Array, h: Array, w: Array, shrinkage: float) -> tuple[Array, Arr
     )
     fitted = np.linalg.solve(normal, products.reshape(len(normal), -1))
     average = products / weighted.sum(axis=0)[:, None, None]
-    covariance = fitted.reshape(average.shape)
+    reduced = 1.0 - shrinkage * (1.0 - np.eye(x.shape[1]))
+    average, covariance = average * reduced, fitted.reshape(average.shape) * reduced
     for knot, fallback in enumerate(average):
-        # A fit may leave the positive cone, where an average cannot.
-        if _smallest_part(covariance[knot], fallback) < _MIN_PART:
+        _check_positive(fallback)
+        # A fit may leave the positive cone, where the average is inside.
+        part = eigh(covariance[knot], fallback, eigvals_only=True)[0]
+        if part < _MIN_PART:
             covariance[knot] = fallback
-    off_diagonal = 1.0 - np.eye(x.shape[1])
-    return mean, covariance * (1.0 - shrinkage * off_diagonal)
+    return mean, covariance
 
 
-# Smallest variance of the fit in any direction, relative to that of the average.
-def _smallest_part(fitted: Array, average: Array) -> float:
-    ridge = 1e-9 * np.diag(np.diag(average))
-    return float(eigh(fitted + ridge, average + ridge, eigvals_only=True)[0])
+def _check_positive(covariance: Array) -> None:
+    variance = np.diag(covariance)
+    if (variance > 0).all():
+        scale = np.sqrt(variance)
+        if np.linalg.eigvalsh(covariance / np.outer(scale, scale))[0] > 1e-12:
+            return
+    raise ValueError(
+        "a weighted covariance of the moved columns is not positive: too few distinct "
+        "rows, or negative weights (those of the background count as such) that "
+        "outweigh the others."
+    )
 
 
-def _root(matrix: Array) -> Array:
-    value, vector = np.linalg.eigh(matrix)
-    return (vector * np.sqrt(np.maximum(value, 0.0))) @ vector.T
-
-
-# Square root of the matrix that moves one covariance onto another.
+# Square root of the matrix that moves one covariance onto another. With factors
+# L L^T of the two, the matrix is L^-T V S V^T L^-1 for the singular values S of
+# L_target^T L_source: squares of covariances, and their loss of digits, are avoided.
 def _map_root(source: Array, target: Array) -> Array:
-    value, vector = np.linalg.eigh(source)
-    value = np.maximum(value, 1e-12 * value.max())
-    root = (vector * np.sqrt(value)) @ vector.T
-    inverse_root = (vector / np.sqrt(value)) @ vector.T
-    return _root(inverse_root @ _root(root @ target @ root) @ inverse_root)
+    factor = np.linalg.cholesky(source)
+    _, singular, basis = np.linalg.svd(np.linalg.cholesky(target).T @ factor)
+    half = solve_triangular(factor, basis.T, trans="T", lower=True) * np.sqrt(singular)
+    value, vector = np.linalg.eigh(half @ half.T)
+    return (vector * np.sqrt(value)) @ vector.T

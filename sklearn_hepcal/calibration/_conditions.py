@@ -69,14 +69,17 @@ class SpectrumRatio:
         Raises
         ------
         ValueError
-            If a function has too few events of a sample, or the fit fails.
+            If the fit does not converge.
         """
         lowest, highest = target.min(axis=0), target.max(axis=0)
         inside = ((source >= lowest) & (source <= highest)).all(axis=1)
         source, source_weight = source[inside], source_weight[inside]
-        check_population(basis, source, source_weight, "simulated")
-        check_population(basis, target, target_weight, "data")
-        fine = basis.refined()
+        if not source_weight.sum() > 0:
+            raise ValueError(
+                "no simulation lies in the data's range of the conditions, "
+                f"{lowest.tolist()} to {highest.tolist()}. Cut both to a common range."
+            )
+        fine = basis.refined(target)
         h = fine(source)
         goal = target_weight @ fine(target) / target_weight.sum()
         log_ratio = _balance(h, source_weight / source_weight.sum(), goal, max_iter)
@@ -105,15 +108,16 @@ def _balance(h: Array, weight: Array, goal: Array, max_iter: int) -> Array:
         curvature = (h * tilted[:, None]).T @ h - np.outer(mean, mean)
         # The overall constant is a free direction, which least squares leaves alone.
         step = np.linalg.lstsq(curvature, -gradient, rcond=1e-10)[0]
-        step *= min(1.0, 2.0 / np.abs(step).max())
+        step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
         before = value(log_ratio)
         while value(log_ratio + step) > before + 1e-14 and np.abs(step).max() > 1e-9:
             step /= 2
         log_ratio = log_ratio + step
     if np.abs(gradient).max() > 1e-8:
         raise ValueError(
-            "the spectra of the conditions could not be matched: simulation and data "
-            "hardly overlap in the condition columns. Cut both to their common range."
+            "the spectra of the conditions could not be matched: too few rows for the "
+            f"{len(goal)} intervals, or spectra that hardly overlap. Lower n_knots, or "
+            "cut simulation and data to their common range."
         )
     return log_ratio - np.log(weight @ np.exp(h @ log_ratio))
 

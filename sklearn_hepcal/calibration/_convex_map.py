@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ _CHUNK = 2048
 _INVERSE_TOL = 1e-10
 # Steps of a first, cheap descent before Newton's method takes over.
 _DESCENT_STEPS = 10
+# Spreads of the moved columns that differ by more are beyond the training.
+_MAX_SPREAD_RATIO = 30.0
 # Rows on which the random initial weights are scaled.
 _REFERENCE_ROWS = 2000
 
@@ -165,6 +168,7 @@ def fit_convex_map(
     from .. import nn
 
     white = gaussian.whiten_source(source.x, source.h)
+    _check_spreads(white)
     power = np.square(white).mean(axis=1)
     scale = float(np.sqrt(source.w @ power / source.w.sum()))
 
@@ -190,6 +194,17 @@ def fit_convex_map(
     start = _identity_loss(validation, settings.batch_size) if validation else np.nan
     curve = scale**2 * (start - losses[:, 1])
     return ConvexMap(gaussian, scale, nn.export_module(potential)), curve
+
+
+def _check_spreads(white: Array) -> None:
+    spread = np.sqrt(np.linalg.eigvalsh(np.atleast_2d(np.cov(white.T))))
+    if spread[0] * _MAX_SPREAD_RATIO < spread[-1]:
+        warnings.warn(
+            "the spreads of the moved columns, or of combinations of them, differ by a "
+            f"factor of {spread[-1] / spread[0]:.0f}: the network cannot resolve the "
+            "narrow ones. Scaling a column changes the cost of moving it.",
+            stacklevel=2,
+        )
 
 
 # The samples in the coordinates of the network, with weights of mean one. The rows of

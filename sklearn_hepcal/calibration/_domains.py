@@ -34,6 +34,11 @@ def read_domains(y: NDArray, *, background: bool) -> NDArray:
         If y does not hold exactly two labels beside the background's.
     """
     check_classification_targets(y)
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            "y must hold numbers, 0 for simulation and 1 for data: the order of other "
+            f"labels, such as {np.unique(y).tolist()[:2]}, would decide which is which."
+        )
     labels = np.unique(y)
     if background:
         labels = labels[[label != BACKGROUND for label in labels.tolist()]]
@@ -42,7 +47,7 @@ def read_domains(y: NDArray, *, background: bool) -> NDArray:
         raise ValueError(
             "y must hold two domain labels, the lower for simulation and the higher "
             f"for data, {role} (background), but it holds "
-            f"{np.unique(y).tolist()[:5]}; with one class there is nothing to compare."
+            f"{np.unique(y).tolist()[:5]}: with one class there is nothing to compare."
         )
     return labels
 

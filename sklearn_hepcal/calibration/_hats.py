@@ -45,7 +45,8 @@ class HatBasis:
         weights : array of shape (n_samples,)
             Non-negative weights.
         n_knots : int
-            Knots of every condition; fewer where quantiles coincide.
+            Knots of every condition; those with no more distinct values than this get
+            one at each.
 
         Returns
         -------
@@ -53,24 +54,36 @@ class HatBasis:
             The basis.
         """
         levels = np.linspace(_TAIL, 1.0 - _TAIL, n_knots)
-        return cls(
-            [np.unique(weighted_quantile(c, levels, weights)) for c in conditions.T]
-        )
+        knots = []
+        for condition in conditions.T:
+            values = np.unique(condition)
+            if len(values) > n_knots:
+                values = np.unique(weighted_quantile(condition, levels, weights))
+            knots.append(values)
+        return cls(knots)
 
-    def refined(self) -> HatBasis:
-        """Halve every interval; the span contains that of the basis itself.
+    def refined(self, conditions: NDArray[np.float64]) -> HatBasis:
+        """Halve the intervals; the span contains that of the basis itself.
+
+        Parameters
+        ----------
+        conditions : array of shape (n_samples, n_conditions)
+            Sample: intervals without rows of it, as between discrete values, are kept.
 
         Returns
         -------
         HatBasis
             The finer basis.
         """
-        return HatBasis(
-            [
-                np.sort(np.concatenate([k, [(a + b) / 2 for a, b in pairwise(k)]]))
-                for k in self.knots
+        finer = []
+        for knots, values in zip(self.knots, conditions.T, strict=True):
+            middles = [
+                (low + high) / 2
+                for low, high in pairwise(knots)
+                if ((values > low) & (values < high)).any()
             ]
-        )
+            finer.append(np.sort(np.concatenate([knots, middles])))
+        return HatBasis(finer)
 
     def __len__(self) -> int:
         return int(np.prod([len(k) for k in self.knots], dtype=int))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import ClassifierTags, Tags
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -15,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from ._bures import BuresMap
-from ._conditions import SpectrumRatio
+from ._conditions import SpectrumRatio, check_population
 from ._convex_map import ConvexMap, fit_convex_map
 from ._domains import BACKGROUND, check_data_weight, read_domains, stack_samples
 from ._hats import HatBasis
@@ -57,8 +59,9 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         and is exact in one dimension, :math:`P_{data}^{-1} \circ P_{sim}`.
     conditions : sequence of int or str, default=None
         Columns that condition the map, by index or name. Maps are interpolated
-        between `n_knots` quantiles of every condition: a variable with a long tail,
-        like a transverse momentum, is better given as its logarithm.
+        between `n_knots` quantiles of every condition in data, and stay the same
+        beyond the outermost: a variable with a long tail, like a transverse momentum,
+        is better given as its logarithm. Knots of several conditions multiply.
     match_conditions : bool, default=True
         Weight the simulation to the conditions' spectrum in data for the fit. If
         False, the spectra must agree already.
@@ -67,9 +70,10 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     selection : bool or "auto", default="auto"
         Compare the map with the simpler ones (identity, then the Gaussian map) on
         rows that it was not fitted to, and keep the simplest within one standard
-        error of the best: a tenth of the rows is held out from 10,000 of each side,
-        fewer are cross-validated in five folds. "auto" does this for the solver
-        "picnn" only.
+        error of the best. From 10,000 rows of each side on, `validation_fraction` of
+        them is held out, and the map kept is the one fitted to the others; fewer rows
+        are cross-validated in five folds, and the map is fitted again to all. "auto"
+        does this for the solver "picnn" only.
     shrinkage : float, default=1e-4
         Fraction by which the Gaussian map's covariances between columns are reduced.
     n_quantiles : int, default=1000
@@ -192,6 +196,28 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     0.3 1.2
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "solver": [StrOptions({"picnn", "bures", "quantile"})],
+        "conditions": ["array-like", None],
+        "match_conditions": ["boolean"],
+        "n_knots": [Interval(Integral, 2, None, closed="left")],
+        "selection": ["boolean", StrOptions({"auto"})],
+        "shrinkage": [Interval(Real, 0, 1, closed="both")],
+        "n_quantiles": [Interval(Integral, 2, None, closed="left")],
+        "hidden_width": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "min_curvature": [Interval(Real, 0, 0.4, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
     def __init__(
         self,
         solver: str = "picnn",
@@ -259,20 +285,20 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         rows, domains = validate_data(
             self, X, y, dtype=np.float64, ensure_min_samples=2
         )
-        self._check_parameters()
+        self._validate_params()
         self._read_columns()
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
         labels = read_domains(domains, background=True)
         self.source_label_, self.target_label_ = labels.tolist()
         check_data_weight(weight[domains == self.target_label_], self.target_label_)
 
-        source, target = self._split_rows(rows, domains)
-        signed = np.where(domains == BACKGROUND, -weight, weight)
-        self._fit_conditions(rows, signed, source, target)
-        weighted = signed[source] * self._ratio(rows[source])
-        simulation = self._sample(rows[source], weighted)
-        data = self._sample(rows[target], signed[target])
-        self._check_samples(simulation, data)
+        self._split_rows(rows, domains)
+        rows, domains, weight = (a[weight != 0] for a in (rows, domains, weight))
+        self._check_totals(domains, weight)
+        self._fit_conditions(rows, domains, weight)
+        simulation, data = self._samples(rows, domains, weight)
+        self._check_spread(simulation, "simulation")
+        self._check_spread(data, "data")
 
         rng = check_random_state(self.random_state)
         chosen = self._fit_map(simulation, data, rng)
@@ -370,7 +396,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             The logarithms.
         """
-        x, h = self._read(X)
+        x, h = self._coordinates(self._read(X))
         if inverse:
             return -self._map.log_det(self._map.inverse(x, h), h)
         return self._map.log_det(x, h)
@@ -389,8 +415,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Weights that give the simulation the data's spectrum; one without
             conditions or without `match_conditions`.
         """
-        check_is_fitted(self)
-        return self._ratio(validate_data(self, X, dtype=np.float64, reset=False))
+        return self._ratio(self._read(X))
 
     def score(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -420,13 +445,9 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self, X, y, dtype=np.float64, reset=False, ensure_min_samples=2
         )
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-        signed = np.where(domains == BACKGROUND, -weight, weight)
-        source, target = self._split_rows(rows, domains)
-        weighted = signed[source] * self._ratio(rows[source])
-        simulation = self._sample(rows[source], weighted)
-        data = self._sample(rows[target], signed[target])
-        self._check_totals(simulation, data)
-        return dual_terms(self._map, simulation, data).gain()[0]
+        self._split_rows(rows, domains)
+        self._check_totals(domains, weight)
+        return dual_terms(self._map, *self._samples(rows, domains, weight)).gain()[0]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -434,54 +455,26 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
 
-    def _check_parameters(self) -> None:
-        for name, allowed in {
-            "solver": ("picnn", "bures", "quantile"),
-            "selection": ("auto", True, False),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {allowed}, but got {getattr(self, name)!r}."
-                )
-        for name, (low, high) in {
-            "n_knots": (2, np.inf),
-            "shrinkage": (0, 1),
-            "n_quantiles": (2, np.inf),
-            "hidden_width": (1, np.inf),
-            "n_layers": (1, np.inf),
-            "min_curvature": (0, 0.4),
-            "batch_size": (1, np.inf),
-            "learning_rate": (0, np.inf),
-            "validation_fraction": (0.01, 0.5),
-            "n_iter_no_change": (1, np.inf),
-        }.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(
-                    f"{name} must be between {low} and {high}, but got "
-                    f"{getattr(self, name)!r}."
-                )
-        if self.max_epochs is not None and self.max_epochs < 1:
-            raise ValueError(f"max_epochs must be positive, but got {self.max_epochs}.")
-
     # Translate `conditions` to indices.
     def _read_columns(self) -> None:
         names = list(getattr(self, "feature_names_in_", []))
         n = self.n_features_in_
         indices = []
         for condition in self.conditions if self.conditions is not None else ():
-            known = (
-                condition in names
-                if isinstance(condition, str)
-                else -n <= condition < n
-            )
-            if not known:
+            if isinstance(condition, str) and condition in names:
+                indices.append(names.index(condition))
+            elif isinstance(condition, Integral) and -n <= condition < n:
+                indices.append(int(condition) % n)
+            else:
                 raise ValueError(
                     f"conditions names the column {condition!r}, but X has "
-                    + (f"the columns {names}." if names else f"{n} unnamed columns.")
+                    + (
+                        f"the columns {names}"
+                        if names
+                        else f"{n} columns without names"
+                    )
+                    + f": give names or indices, from {-n} to {n - 1}."
                 )
-            indices.append(
-                names.index(condition) if isinstance(condition, str) else condition % n
-            )
         self.conditions_ = np.array(indices, dtype=int)
         if len(set(indices)) < len(indices):
             raise ValueError(f"conditions names a column twice: {self.conditions}.")
@@ -501,23 +494,38 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"y must hold the labels {self.source_label_!r} (simulation) and "
                 f"{self.target_label_!r} (data), but it holds "
-                f"{np.unique(domains).tolist()[:5]}."
+                f"{np.unique(domains).tolist()[:5]}. For cross-validation pass a "
+                "stratified splitter, cv=StratifiedKFold()."
             )
         return source, target
 
-    def _fit_conditions(
-        self,
-        rows: Array,
-        signed: Array,
-        source: NDArray[np.intp],
-        target: NDArray[np.intp],
-    ) -> None:
+    def _check_totals(self, domains: NDArray, weight: Array) -> None:
+        totals = {
+            "simulation": weight[domains == self.source_label_].sum(),
+            "data less background": weight[domains == self.target_label_].sum()
+            - weight[domains == BACKGROUND].sum(),
+        }
+        for name, total in totals.items():
+            if not total > 0:
+                raise ValueError(
+                    "sample_weight must have a positive sum on each side, but that of "
+                    f"{name} is {total:g}."
+                )
+
+    def _fit_conditions(self, rows: Array, domains: NDArray, weight: Array) -> None:
         self._spectrum_ratio: SpectrumRatio | None = None
         self._basis = HatBasis([])
+        # Maps are kept relative to this point, lest large offsets cost precision.
+        self._origin = rows[domains == self.source_label_][:, self.moved_].mean(axis=0)
         if len(self.conditions_) == 0:
             return
         c = rows[:, self.conditions_]
-        self._basis = HatBasis.from_sample(c[target], signed[target], self.n_knots)
+        source, target = self._split_rows(rows, domains)
+        data = domains == self.target_label_
+        signed = np.where(domains == BACKGROUND, -weight, weight)
+        self._basis = HatBasis.from_sample(c[data], weight[data], self.n_knots)
+        check_population(self._basis, c[source], signed[source], "simulated")
+        check_population(self._basis, c[target], signed[target], "data")
         if self.match_conditions:
             self._spectrum_ratio = SpectrumRatio.fit(
                 self._basis, c[source], signed[source], c[target], signed[target]
@@ -528,34 +536,45 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return np.ones(len(rows))
         return self._spectrum_ratio(rows[:, self.conditions_])
 
-    def _sample(self, rows: Array, weight: Array) -> Sample:
+    # Moved columns and basis functions of the conditions.
+    def _coordinates(self, rows: Array) -> tuple[Array, Array]:
         h = self._basis(rows[:, self.conditions_])
-        return Sample(rows[:, self.moved_], h, weight)
+        return rows[:, self.moved_] - self._origin, h
 
-    def _check_totals(self, source: Sample, target: Sample) -> None:
-        totals = {
-            f"simulation (label {self.source_label_!r})": source.w.sum(),
-            f"data (label {self.target_label_!r}) less background": target.w.sum(),
-        }
-        for name, total in totals.items():
-            if not total > 0:
-                raise ValueError(
-                    f"sample_weight must have a positive sum, but that of {name} is "
-                    f"{total:g}."
-                )
+    # Simulation, at the spectrum of the data, and data less background.
+    def _samples(
+        self, rows: Array, domains: NDArray, weight: Array
+    ) -> tuple[Sample, Sample]:
+        source, target = self._split_rows(rows, domains)
+        signed = np.where(domains == BACKGROUND, -weight, weight)
+        matched = signed[source] * self._ratio(rows[source])
+        source, matched = source[matched != 0], matched[matched != 0]
+        if len(source) == 0:
+            raise ValueError(
+                "no simulation lies in the range of the conditions of the data."
+            )
+        return (
+            Sample(*self._coordinates(rows[source]), matched / matched.mean()),
+            Sample(
+                *self._coordinates(rows[target]), signed[target] / signed[target].mean()
+            ),
+        )
 
-    def _check_samples(self, source: Sample, target: Sample) -> None:
-        self._check_totals(source, target)
-        for name, sample in (("simulation", source), ("data", target)):
-            spread = np.ptp(sample.x[sample.w != 0], axis=0)
-            if (spread == 0).any():
-                column = int(self.moved_[np.argmin(spread)])
-                names = getattr(self, "feature_names_in_", None)
-                shown = column if names is None else repr(names[column])
-                raise ValueError(
-                    f"column {shown} is constant in the {name}: there is no map from "
-                    "or to a single value. Leave the column out."
-                )
+    def _check_spread(self, sample: Sample, name: str) -> None:
+        if len(sample.x) < 2:
+            raise ValueError(
+                f"the {name} has n_samples = {len(sample.x)} row of non-zero weight: a "
+                "map needs at least two."
+            )
+        spread = np.ptp(sample.x, axis=0)
+        if (spread == 0).any():
+            column = int(self.moved_[np.argmin(spread)])
+            names = getattr(self, "feature_names_in_", None)
+            shown = column if names is None else repr(names[column])
+            raise ValueError(
+                f"column {shown} is constant in the {name}: there is no map from or to "
+                "a single value. Leave the column out."
+            )
 
     def _fit_map(
         self, source: Sample, target: Sample, rng: np.random.RandomState
@@ -639,15 +658,12 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         extra = {"quantile": quantile, "picnn": network}
         return fitters | {k: v for k, v in extra.items() if k == self.solver}
 
-    def _read(self, X: ArrayLike) -> tuple[Array, Array]:
+    def _read(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
-        sample = self._sample(rows, np.empty(0))
-        return sample.x, sample.h
+        return validate_data(self, X, dtype=np.float64, reset=False, copy=True)
 
     def _move(self, X: ArrayLike, direction: str) -> Array:
-        check_is_fitted(self)
-        out = validate_data(self, X, dtype=np.float64, reset=False, copy=True)
-        h = self._basis(out[:, self.conditions_])
-        out[:, self.moved_] = getattr(self._map, direction)(out[:, self.moved_], h)
+        out = self._read(X)
+        moved = getattr(self._map, direction)(*self._coordinates(out))
+        out[:, self.moved_] = moved + self._origin
         return out

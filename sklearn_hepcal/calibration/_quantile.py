@@ -54,7 +54,8 @@ class QuantileMap(GradientMap):
         gaussian = BuresMap.fit(source, target, shrinkage=1.0)
         x = gaussian.whiten_source(source.x, source.h)
         y = gaussian.whiten_target(target.x, target.h)
-        n_levels = min(n_quantiles, max(len(x), len(y)))
+        n_distinct = max(len(np.unique(column)) for column in (*x.T, *y.T))
+        n_levels = min(n_quantiles, n_distinct)
         levels = (np.arange(n_levels) + 0.5) / n_levels
         levels = np.concatenate([[0.0], levels, [1.0]])
         curves = [
@@ -128,7 +129,8 @@ class MonotoneCurve:
         points, cdf = weighted_cdf(source.x, source.w)
         points = np.unique(np.interp(levels, cdf, points))
         # One more interval on either side, where the slope is one.
-        points = np.concatenate([[points[0] - 1.0], points, [points[-1] + 1.0]])
+        span = points[-1] - points[0]
+        points = np.concatenate([[points[0] - span], points, [points[-1] + span]])
         values = []
         for hx, hy in zip(source.h.T, target.h.T, strict=True):
             known, cdf = weighted_cdf(source.x, source.w * hx)

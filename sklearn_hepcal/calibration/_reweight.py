@@ -1,3 +1,4 @@
+import warnings
 from numbers import Integral
 from typing import Any, Self
 
@@ -24,6 +25,9 @@ from sklearn.utils.validation import (
 
 from ..metrics import effective_sample_size
 from ._domains import check_data_weight, read_domains, stack_samples
+
+# The mean of a density ratio is one by definition, up to the classifier's errors.
+_MIN_MEAN_RATIO = 0.5
 
 
 class DensityRatioReweighter(BaseEstimator):
@@ -165,6 +169,8 @@ class DensityRatioReweighter(BaseEstimator):
         self.classes_ = read_domains(domains, background=False)
         self.source_label_, self.target_label_ = self.classes_.tolist()
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
+        # Classifiers regularise by absolute weights; only relative ones have a meaning.
+        weight = weight / max(np.abs(weight).mean(), np.finfo(np.float64).tiny)
         self._read_weights(domains, weight)
         params = {} if sample_weight is None else {"sample_weight": weight}
         self.classifier_, unseen_proba = self._cross_fit(rows, domains, params)
@@ -173,6 +179,13 @@ class DensityRatioReweighter(BaseEstimator):
         source_weight = weight[source]
         proba = self.classifier_.predict_proba(rows[source])
         self._mean_ratio = np.average(self._ratio(proba), weights=source_weight)
+        if 0 < self._mean_ratio < _MIN_MEAN_RATIO:
+            warnings.warn(
+                "The mean density ratio over the simulation, which is one if the "
+                f"simulation populates the data, is {self._mean_ratio:.2g}: the data "
+                "lie where there is little simulation, and weights cannot move it.",
+                stacklevel=2,
+            )
         if not self._mean_ratio > 0:
             raise ValueError(
                 "The weights of the simulated rows sum to nothing: the negative ones "

@@ -14,6 +14,7 @@ from ._maps import Array, GradientMap, IdentityMap, Sample
 # cross-validated.
 HOLD_OUT_ROWS = 10_000
 _N_FOLDS = 5
+_MIN_ROWS = 3
 
 # Fits a map to simulation and data; a third argument brings held-out rows of both.
 Fitter = Callable[[Sample, Sample, tuple[Sample, Sample] | None], GradientMap]
@@ -71,33 +72,28 @@ def select_map(
     Raises
     ------
     ValueError
-        If a side has a single row.
+        If a side has fewer than three rows.
     """
     size = min(len(source.x), len(target.x))
-    if size < 2:
+    if size < _MIN_ROWS:
         raise ValueError(
-            "too few rows to compare maps: simulation and data need at least 2 each, "
+            f"too few rows to compare maps: simulation and data need {_MIN_ROWS} each, "
             f"but got n_samples = {len(source.x)} and {len(target.x)}."
         )
-    hold_out = size >= HOLD_OUT_ROWS
-    n_folds = round(1 / validation_fraction) if hold_out else min(_N_FOLDS, size)
-    folds = zip(
-        _folds(len(source.x), n_folds, rng),
-        _folds(len(target.x), n_folds, rng),
-        strict=True,
-    )
+    refit = size < HOLD_OUT_ROWS
+    if refit:
+        splits = list(_folds(source, target, min(_N_FOLDS, size), rng))
+    else:
+        splits = [hold_out(source, target, validation_fraction, rng)]
     terms: dict[str, list[DualTerms]] = {name: [] for name in fitters}
     maps = {}
-    for (fit_x, test_x), (fit_y, test_y) in folds:
-        held_out = source.take(test_x), target.take(test_y)
+    for part_x, part_y, held_out in splits:
         for name, fitter in fitters.items():
-            maps[name] = fitter(source.take(fit_x), target.take(fit_y), held_out)
+            maps[name] = fitter(part_x, part_y, held_out)
             terms[name].append(dual_terms(maps[name], *held_out))
-        if hold_out:
-            break
     gains = compare_gains({name: _pool(parts) for name, parts in terms.items()})
     chosen = simplest_within_error(gains)
-    if not hold_out:
+    if refit:
         maps[chosen] = fitters[chosen](source, target, None)
     return Selection(chosen, maps[chosen], gains)
 
@@ -123,21 +119,38 @@ def hold_out(
     held_out : tuple of Sample
         The others.
     """
-    n_folds = round(1 / fraction)
-    (fit_x, test_x), (fit_y, test_y) = (
-        next(_folds(len(sample.x), n_folds, rng)) for sample in (source, target)
-    )
-    held_out = source.take(test_x), target.take(test_y)
-    return source.take(fit_x), target.take(fit_y), held_out
+    test = [
+        rng.permutation(len(sample.x))[: max(1, round(fraction * len(sample.x)))]
+        for sample in (source, target)
+    ]
+    return _set_aside(source, target, *test)
 
 
-# Rows to fit and rows to test.
+# The parts of a cross-validation, as `hold_out` gives one.
 def _folds(
-    n_rows: int, n_folds: int, rng: np.random.RandomState
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    order = rng.permutation(n_rows)
-    for part in np.array_split(order, n_folds):
-        yield np.setdiff1d(order, part), np.sort(part)
+    source: Sample, target: Sample, n_folds: int, rng: np.random.RandomState
+) -> Iterator[tuple[Sample, Sample, tuple[Sample, Sample]]]:
+    parts = [
+        np.array_split(rng.permutation(len(sample.x)), n_folds)
+        for sample in (source, target)
+    ]
+    for test in zip(*parts, strict=True):
+        yield _set_aside(source, target, *test)
+
+
+def _set_aside(
+    source: Sample, target: Sample, test_x: NDArray[np.intp], test_y: NDArray[np.intp]
+) -> tuple[Sample, Sample, tuple[Sample, Sample]]:
+    fit_x = np.setdiff1d(np.arange(len(source.x)), test_x)
+    fit_y = np.setdiff1d(np.arange(len(target.x)), test_y)
+    return (
+        source.take(fit_x),
+        target.take(fit_y),
+        (
+            source.take(np.sort(test_x)),
+            target.take(np.sort(test_y)),
+        ),
+    )
 
 
 class DualTerms(NamedTuple):
@@ -219,7 +232,8 @@ def compare_gains(terms: dict[str, DualTerms]) -> dict[str, tuple[float, float]]
         The gain, and the standard error of its difference to the largest one.
     """
     gains = {name: part.gain()[0] for name, part in terms.items()}
-    best = terms[max(gains, key=gains.__getitem__)]
+    # A map that diverged has no finite gain, and must not be the measure of others.
+    best = terms[max(gains, key=lambda name: np.nan_to_num(gains[name], nan=-np.inf))]
     return {
         name: (gains[name], best.minus(part).gain()[1]) for name, part in terms.items()
     }
@@ -238,5 +252,5 @@ def simplest_within_error(gains: dict[str, tuple[float, float]]) -> str:
     str
         Name of the first map whose gain is within one standard error of the largest.
     """
-    largest = max(gain for gain, _ in gains.values())
+    largest = max(gain for gain, _ in gains.values() if np.isfinite(gain))
     return next(n for n, (gain, error) in gains.items() if largest - gain <= error)

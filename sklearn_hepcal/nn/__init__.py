@@ -1,26 +1,6 @@
 """Everything torch: networks, objectives, and the training loop they share."""
 
-from ._potential import ConvexPotential
-from ._semidual import SemiDual, polish_conjugate, solve_conjugate
-from ._state import export_module, load_module
-from ._training import (
-    TrainingSettings,
-    TwoSampleDataset,
-    resolve_device,
-    seeded,
-    train,
-)
+import lazy_loader as lazy
 
-__all__ = [
-    "ConvexPotential",
-    "SemiDual",
-    "TrainingSettings",
-    "TwoSampleDataset",
-    "export_module",
-    "load_module",
-    "polish_conjugate",
-    "resolve_device",
-    "seeded",
-    "solve_conjugate",
-    "train",
-]
+# A fitted map needs the network, but neither skorch nor the training.
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

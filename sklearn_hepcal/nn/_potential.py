@@ -272,7 +272,8 @@ class ConvexPotential(nn.Module):
 # Inverse root of the sample's covariance, which makes it round.
 def _round_axes(x: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(torch.cov(x.T).reshape(x.shape[1], -1))
-    floor = 1e-4 * values.max()
+    # Beyond a ratio of ten the narrow directions would dominate every unit.
+    floor = 1e-2 * values.max()
     return (vectors / values.clamp_min(floor).sqrt()) @ vectors.T
 
 

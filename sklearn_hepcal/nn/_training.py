@@ -325,8 +325,9 @@ class _Average(Callback):
 
     @torch.no_grad()
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        for mean, w in zip(self.mean_, net.module_.parameters(), strict=True):
-            w.copy_(mean)
+        if self.mean_:  # empty after an early interrupt
+            for mean, w in zip(self.mean_, net.module_.parameters(), strict=True):
+                w.copy_(mean)
 
 
 class _Progress(Callback):

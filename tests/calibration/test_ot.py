@@ -374,6 +374,75 @@ def test_two_conditions():
     assert l2_uvp(moved[:, :1], push(X)[:, None]) < 0.3
 
 
+@each_solver
+def test_rows_of_weight_zero_are_absent(problem, solver):
+    strange = problem.X[:200] + 1000.0
+    X, y = np.vstack([problem.X, strange]), np.append(problem.y, np.arange(200) % 2)
+    weight = np.append(np.ones(len(problem.y)), np.zeros(200))
+    with_them = make(solver, conditions=[2]).fit(X, y, weight)
+    without = make(solver, conditions=[2]).fit(problem.X, problem.y)
+    np.testing.assert_array_equal(
+        with_them.transform(problem.X_sim), without.transform(problem.X_sim)
+    )
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1e6), (1e6, 1e-3), (1e-12, 1e-12)])
+def test_units_of_the_columns_do_not_break_the_gaussian_map(scales):
+    X_sim, X_data = np.random.default_rng(0).normal(size=(2, 3000, 2))
+    X_data = 0.5 + 1.5 * X_data @ [[1.0, 0.3], [0.0, 1.0]]
+    for selection in (False, True):
+        calibrator = OTCalibrator("bures", selection=selection, random_state=0)
+        calibrator.fit_samples(X_sim * scales, X_data * scales)
+        moved = calibrator.transform(X_sim * scales) / scales
+        np.testing.assert_allclose(moved.mean(axis=0), X_data.mean(axis=0), rtol=1e-6)
+        expected = np.cov(X_data.T) if not selection else np.cov(moved.T)
+        np.testing.assert_allclose(np.cov(moved.T), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_large_offset_does_not_matter():
+    X_sim, X_data = np.random.default_rng(0).normal(size=(2, 3000, 2)) + 0.2
+    X_data *= 1.3
+    gains = []
+    for offset in (0.0, 1e9):
+        calibrator = OTCalibrator("bures", selection=True, random_state=0)
+        calibrator.fit_samples(X_sim + offset, X_data + offset)
+        gains.append(calibrator.held_out_gain_["bures"][0])
+    assert gains[0] == pytest.approx(gains[1], rel=1e-4)
+
+
+def test_discrete_conditions_have_maps_of_their_own():
+    rng = np.random.default_rng(0)
+    c = rng.integers(0, 3, (2, 6000)).astype(float)
+    X_sim = np.column_stack([rng.normal(size=6000), c[0]])
+    X_data = np.column_stack([rng.normal(size=6000) + c[1] ** 2, c[1]])
+    calibrator = OTCalibrator("bures", conditions=[1]).fit_samples(X_sim, X_data)
+    shift = (calibrator.transform(X_sim) - X_sim)[:, 0]
+    for value in range(3):
+        rows = X_sim[:, 1] == value
+        assert shift[rows].mean() == pytest.approx(value**2, abs=0.15)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_training_on_heavy_tails_is_stable(seed):
+    # Conjugate points that have not converged would let the loss fall without bound.
+    rng = np.random.default_rng(5)
+    c_sim, c_data = rng.uniform(0, 1, 1000) * 0.3, rng.uniform(0, 0.3, 3000)
+    X_sim = np.column_stack([rng.normal(size=(1000, 2)), c_sim])
+    X_data = np.column_stack([np.exp(0.7 * rng.normal(size=(3000, 2))), c_data])
+    kwargs = {"conditions": [2], "selection": False, "random_state": seed}
+    network = OTCalibrator(max_epochs=60, **kwargs).fit_samples(X_sim, X_data)
+    gaussian = OTCalibrator("bures", **kwargs).fit_samples(X_sim, X_data)
+    X, y = np.vstack([X_sim, X_data]), np.repeat([0, 1], [1000, 3000])
+    assert network.score(X, y) > gaussian.score(X, y)
+    assert np.abs(network.transform(X_sim)).max() < 2 * np.abs(X_data).max()
+
+
+def test_columns_of_very_different_spread_are_reported():
+    X_sim, X_data = np.random.default_rng(0).normal(size=(2, 500, 2)) * [1.0, 1e-3]
+    with pytest.warns(UserWarning, match="spreads of the moved columns"):
+        make("picnn").fit_samples(X_sim, X_data)
+
+
 # In scikit-learn
 
 
@@ -474,7 +543,7 @@ def bad(change):
         (lambda a: a["X"].__setitem__((3, 1), np.nan), "NaN"),
         (lambda a: a["X"].__setitem__((3, 1), np.inf), "infinity"),
         (lambda a: a["w"].__setitem__(300, -1.0), "negative for data"),
-        (lambda a: a["w"].__setitem__(slice(200), -1.0), "few simulated events"),
+        (lambda a: a["w"].__setitem__(slice(200), -1.0), "positive sum"),
         (lambda a: a["X"].__setitem__((slice(None), 0), 2.0), "column 0 is constant"),
         (
             lambda a: a["X"].__setitem__((slice(200, None), 2), np.arange(10, 210)),
@@ -499,15 +568,18 @@ def test_bad_samples(change, message):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"solver": "ot"}, "solver must be one of"),
-        ({"selection": "yes"}, "selection must be one of"),
+        ({"solver": "ot"}, "'solver' parameter"),
+        ({"selection": "yes"}, "'selection' parameter"),
+        ({"n_knots": "7"}, "'n_knots' parameter"),
+        ({"conditions": "pt"}, "'conditions' parameter"),
+        ({"conditions": [1.5]}, "names the column 1.5"),
         ({"conditions": [7]}, "names the column 7"),
         ({"conditions": ["pt"]}, "names the column 'pt'"),
         ({"conditions": [1, -2]}, "twice"),
         ({"conditions": [0, 1, 2]}, "nothing is left to move"),
-        ({"n_knots": 1}, "n_knots must be between"),
-        ({"learning_rate": -1.0}, "learning_rate must be"),
-        ({"max_epochs": 0}, "max_epochs must be positive"),
+        ({"n_knots": 1}, "'n_knots' parameter"),
+        ({"learning_rate": -1.0}, "'learning_rate' parameter"),
+        ({"max_epochs": 0}, "'max_epochs' parameter"),
         ({"device": "abacus", "max_epochs": 1}, "device='abacus'"),
     ],
 )

@@ -91,13 +91,14 @@ def test_early_stopping_returns_to_the_best_epoch():
     assert objective.weight.item() == pytest.approx(1.0, abs=0.3)
 
 
-def test_an_interrupt_is_not_a_finished_fit():
+@pytest.mark.parametrize("average", [0.0, 0.25])
+def test_an_interrupt_is_not_a_finished_fit(average):
     class Interrupted(MeanDifference):
         def forward(self, a, b):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(Interrupted(), dataset(100, 100), settings())
+        train(Interrupted(), dataset(100, 100), settings(average=average))
 
 
 def test_seed_is_bit_identical_and_leaves_the_generator_alone():
