@@ -82,19 +82,17 @@ fit, test = load("light")
 # ---------------
 # Three probabilities that sum to one have two degrees of freedom. The first step takes
 # them to two coordinates, the second moves these, given :math:`p_T`, and the third goes
-# back to probabilities. Light jets crowd on a narrow ridge in these coordinates, which
-# a wider network than the usual one resolves better.
-def make_calibration(**parameters):
+# back to probabilities.
+def make_calibration():
     """Return an unfitted pipeline from probabilities to probabilities."""
     return make_pipeline(
         SimplexTransformer(SCORES),
-        OTCalibrator(conditions=["log_pt"], random_state=0, **parameters),
+        OTCalibrator(conditions=["log_pt"], random_state=0),
         SimplexTransformer(SCORES, inverse=True),
     ).set_output(transform="pandas")
 
 
-calibration = make_calibration(hidden_width=128)
-timed("light jets: learn the map", calibration.fit, *fit)
+calibration = timed("light jets: learn the map", make_calibration().fit, *fit)
 print(f"Light jets: the map that was kept is {calibration[1].selection_!r}")
 
 # %%

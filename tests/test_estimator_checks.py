@@ -15,8 +15,8 @@ FOLDS = (
 )
 
 UNIT = (
-    "Event weights have an arbitrary unit, so that they are normalised to a mean of one; "
-    "a penalised classifier notices how many rows share it."
+    "Event weights have an arbitrary unit, so that they are normalised to a mean of "
+    "one; a penalised classifier notices how many rows share it."
 )
 POINT = (
     "The simulation of this check is a single point: OTCalibrator refuses columns that "

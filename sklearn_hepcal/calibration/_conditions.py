@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ._hats import HatBasis
-from ._maps import Array
+from ._maps import Array, Sample
 
 # Fewer effective events under a basis function leave its coefficients to chance.
 _MIN_EFFECTIVE_EVENTS = 5.0
+# Largest difference in the mean of a basis function that counts as agreement.
+_MAX_MISMATCH = 1e-8
 
 
 class SpectrumRatio:
@@ -82,7 +84,14 @@ class SpectrumRatio:
         fine = basis.refined(target)
         h = fine(source)
         goal = target_weight @ fine(target) / target_weight.sum()
-        log_ratio = _balance(h, source_weight / source_weight.sum(), goal, max_iter)
+        weight = source_weight / source_weight.sum()
+        log_ratio, mismatch = _balance(h, weight, goal, max_iter)
+        if not mismatch < _MAX_MISMATCH:
+            raise ValueError(
+                "the spectra of the conditions could not be matched: too few rows for "
+                f"the {len(goal)} intervals, or spectra that hardly overlap. Lower "
+                "n_knots, or cut simulation and data to their common range."
+            )
         return cls(fine, log_ratio, lowest, highest)
 
     def __call__(self, conditions: Array) -> Array:
@@ -93,7 +102,10 @@ class SpectrumRatio:
 
 
 # Newton's method on the convex dual of the entropy balancing.
-def _balance(h: Array, weight: Array, goal: Array, max_iter: int) -> Array:
+# Returns the logarithm of the ratio at the knots, and the largest mismatch left.
+def _balance(
+    h: Array, weight: Array, goal: Array, max_iter: int
+) -> tuple[Array, float]:
     def value(log_ratio: Array) -> float:
         return float(np.log(weight @ np.exp(h @ log_ratio)) - log_ratio @ goal)
 
@@ -113,13 +125,34 @@ def _balance(h: Array, weight: Array, goal: Array, max_iter: int) -> Array:
         while value(log_ratio + step) > before + 1e-14 and np.abs(step).max() > 1e-9:
             step /= 2
         log_ratio = log_ratio + step
-    if np.abs(gradient).max() > 1e-8:
-        raise ValueError(
-            "the spectra of the conditions could not be matched: too few rows for the "
-            f"{len(goal)} intervals, or spectra that hardly overlap. Lower n_knots, or "
-            "cut simulation and data to their common range."
-        )
-    return log_ratio - np.log(weight @ np.exp(h @ log_ratio))
+    scale = np.log(weight @ np.exp(h @ log_ratio))
+    return log_ratio - scale, float(np.abs(gradient).max())
+
+
+def rebalance(source: Sample, target: Sample) -> Sample:
+    """Match the spectra of parts of samples that match as a whole.
+
+    Otherwise a potential that depends on the condition alone lowers the semi-dual of
+    the part without bound, by as much as the part is unbalanced by chance.
+
+    Parameters
+    ----------
+    source, target : Sample
+        Parts of simulation and data.
+
+    Returns
+    -------
+    Sample
+        The source, weighted so that the mean of every basis function agrees. It is
+        returned as it is where that is impossible, as with a handful of rows.
+    """
+    if source.h.shape[1] == 1:
+        return source
+    goal = target.w @ target.h / target.w.sum()
+    log_ratio, mismatch = _balance(source.h, source.w / source.w.sum(), goal, 50)
+    if not mismatch < _MAX_MISMATCH:
+        return source
+    return source._replace(w=source.w * np.exp(source.h @ log_ratio))
 
 
 def check_population(

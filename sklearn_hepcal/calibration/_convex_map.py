@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._bures import BuresMap
+from ._conditions import rebalance
 from ._maps import Array, GradientMap, Sample
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def fit_convex_map(
 
     from .. import nn
 
+    source = rebalance(source, target)
     white = gaussian.whiten_source(source.x, source.h)
     _check_spreads(white)
     power = np.square(white).mean(axis=1)
@@ -175,7 +177,8 @@ def fit_convex_map(
     rows = _dataset(gaussian, scale, source, target)
     validation = None
     if held_out is not None:
-        validation = _dataset(gaussian, scale, *held_out, first_row=len(target.x))
+        balanced = rebalance(*held_out), held_out[1]
+        validation = _dataset(gaussian, scale, *balanced, first_row=len(target.x))
     if training["max_epochs"] is None:
         n_batches = rows.n_batches(training["batch_size"])
         training = training | {"max_epochs": max(1, round(n_steps / n_batches))}

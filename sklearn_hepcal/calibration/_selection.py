@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._conditions import rebalance
 from ._maps import Array, GradientMap, IdentityMap, Sample
 
 # Rows of each side from which one held-out part is precise enough; fewer are
@@ -204,6 +205,7 @@ def dual_terms(candidate: GradientMap, source: Sample, target: Sample) -> DualTe
         The terms, less those of the identity.
     """
     identity = IdentityMap()
+    source = rebalance(source, target)
     return DualTerms(
         candidate.potential(source.x, source.h)
         - identity.potential(source.x, source.h),
