@@ -205,8 +205,8 @@ class SemiDual(nn.Module):
         )
         self.points[row] = point
         points, h = torch.cat([x, point]), torch.cat([hx, hy])
-        # Measured from x = 0: a term of the condition alone would lower the loss without
-        # bound, since two samples never have quite the same conditions.
+        # Measured from x = 0: a term of the condition alone would lower the loss
+        # without bound, since two samples never have quite the same conditions.
         rows = slice(1 if h.shape[1] == 1 else None)  # without conditions it is one
         zero = self.potential(torch.zeros_like(points[rows]), h[rows])
         psi = self.potential(points, h) - zero
