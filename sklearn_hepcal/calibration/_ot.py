@@ -36,7 +36,7 @@ from ._selection import (
 _NETWORK_ROWS = 200
 # Training steps of the network where `max_epochs` is None: for large samples, and for
 # small ones, which are fitted six times.
-_N_STEPS = 2000
+_N_STEPS = 1500
 _N_STEPS_SMALL = 600
 
 
@@ -87,7 +87,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Smallest curvature of the network's potential, relative to the Gaussian map.
     max_epochs : int or None, default=None
         Passes of the network's training over the larger sample. None stands for
-        2,000 steps, and for 600 if there are less than 10,000 rows a side.
+        1,500 steps, and for 600 if there are less than 10,000 rows a side.
     batch_size : int, default=1024
         Rows of each side in a training step, at most an eighth of the smaller one.
     learning_rate : float, default=0.05

@@ -130,7 +130,9 @@ def fit(method, sim, data, seed):
         reweighter = DensityRatioReweighter(random_state=seed)
         reweighter.fit_samples(sim.Z, data.Z)
         return lambda sample: Sample(sample.Z, reweighter.predict(sample.Z)), "weights"
-    calibrator = OTCalibrator(solver=method, conditions=[LOG_PT], random_state=seed)
+    calibrator = OTCalibrator(
+        solver=method, conditions=[LOG_PT], max_epochs=80, random_state=seed
+    )
     calibrator.fit_samples(sim.Z, data.Z)
     return (
         lambda sample: Sample(calibrator.transform(sample.Z), sample.weight),
