@@ -171,7 +171,7 @@ def _check_positive(covariance: Array) -> None:
         scale = np.sqrt(variance)
         if np.linalg.eigvalsh(covariance / np.outer(scale, scale))[0] > 1e-12:
             return
-    raise ValueError(
+    raise np.linalg.LinAlgError(
         "a weighted covariance of the moved columns is not positive: too few distinct "
         "rows, or negative weights (those of the background count as such) that "
         "outweigh the others."

@@ -73,7 +73,7 @@ def select_map(
     Raises
     ------
     ValueError
-        If a side has fewer than three rows.
+        If a side has fewer than three rows, or no part of the rows determines a map.
     """
     size = min(len(source.x), len(target.x))
     if size < _MIN_ROWS:
@@ -87,11 +87,20 @@ def select_map(
     else:
         splits = [hold_out(source, target, validation_fraction, rng)]
     terms: dict[str, list[DualTerms]] = {name: [] for name in fitters}
-    maps = {}
+    maps: dict[str, GradientMap] = {}
+    failures: dict[str, np.linalg.LinAlgError] = {}
     for part_x, part_y, held_out in splits:
         for name, fitter in fitters.items():
-            maps[name] = fitter(part_x, part_y, held_out)
-            terms[name].append(dual_terms(maps[name], *held_out))
+            try:
+                maps[name] = fitter(part_x, part_y, held_out)
+            except np.linalg.LinAlgError as error:
+                failures[name] = error
+                terms[name].append(_undetermined(*held_out))
+            else:
+                terms[name].append(dual_terms(maps[name], *held_out))
+    for name, error in failures.items():
+        if name not in maps:
+            raise error
     gains = compare_gains({name: _pool(parts) for name, parts in terms.items()})
     chosen = simplest_within_error(gains)
     if refit:
@@ -211,6 +220,16 @@ def dual_terms(candidate: GradientMap, source: Sample, target: Sample) -> DualTe
         - identity.potential(source.x, source.h),
         candidate.conjugate(target.x, target.h)
         - identity.conjugate(target.x, target.h),
+        source.w,
+        target.w,
+    )
+
+
+# Terms of a map that a part of few rows could not determine: it is not selected.
+def _undetermined(source: Sample, target: Sample) -> DualTerms:
+    return DualTerms(
+        np.full(len(source.x), np.nan),
+        np.full(len(target.x), np.nan),
         source.w,
         target.w,
     )
