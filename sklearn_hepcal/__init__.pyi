@@ -1,5 +1,5 @@
-from . import calibration, datasets, jets, metrics, plotting
+from . import calibration, datasets, jets, metrics, plotting, regression
 
 __version__: str
 
-__all__ = ["calibration", "datasets", "jets", "metrics", "plotting"]
+__all__ = ["calibration", "datasets", "jets", "metrics", "plotting", "regression"]

@@ -8,6 +8,7 @@ from sklearn_hepcal.calibration import (
     OTCalibrator,
     SimplexTransformer,
 )
+from sklearn_hepcal.regression import GaussianAnsatzRegressor
 
 FOLDS = (
     "The folds that calibrate the classifier depend on the number of rows: a weight of "
@@ -27,6 +28,10 @@ POINT_CHECKS = {
     "check_sample_weights_not_overwritten": POINT,
     "check_sample_weight_equivalence_on_dense_data": POINT,
 }
+
+BATCHES = (
+    "Training in mini-batches: a weight of two is a repeated row in expectation only."
+)
 
 # Estimators, each with the checks that it cannot pass and why.
 CASES = [
@@ -49,6 +54,13 @@ CASES = [
         DensityRatioReweighter(LogisticRegression(), cv=2, calibration=None),
         {"check_sample_weight_equivalence_on_dense_data": UNIT},
     ),
+    *[
+        (
+            GaussianAnsatzRegressor(backbone, max_epochs=max_epochs),
+            {"check_sample_weight_equivalence_on_dense_data": BATCHES},
+        )
+        for backbone, max_epochs in [("mlp", None), ("efn", 3), ("pfn", 3)]
+    ],
 ]
 
 
@@ -57,9 +69,10 @@ def expected_failed_checks(estimator):
 
 
 # One check feeds a row of zeros to estimators that take positive numbers, others feed
-# classes that do not overlap.
+# classes that do not overlap, or targets that are classes.
 @pytest.mark.filterwarnings("ignore:All probabilities are zero")
 @pytest.mark.filterwarnings("ignore:The mean density ratio")
+@pytest.mark.filterwarnings("ignore:y takes only")
 @parametrize_with_checks(
     [estimator for estimator, _ in CASES],
     expected_failed_checks=expected_failed_checks,

@@ -98,9 +98,9 @@ def select_map(
                 terms[name].append(_undetermined(*held_out))
             else:
                 terms[name].append(dual_terms(maps[name], *held_out))
-    for name, error in failures.items():
+    for name, failure in failures.items():
         if name not in maps:
-            raise error
+            raise failure
     gains = compare_gains({name: _pool(parts) for name, parts in terms.items()})
     chosen = simplest_within_error(gains)
     if refit:

@@ -1,11 +1,16 @@
 """Generated problems with an exact truth, and bundled samples."""
 
+from ._dijets import load_dijets
 from ._flavour_scores import load_flavour_scores
+from ._resolution import ResolutionProblem, make_resolution_problem
 from ._transport import TransportMap, TransportProblem, make_transport_problem
 
 __all__ = [
+    "ResolutionProblem",
     "TransportMap",
     "TransportProblem",
+    "load_dijets",
     "load_flavour_scores",
+    "make_resolution_problem",
     "make_transport_problem",
 ]

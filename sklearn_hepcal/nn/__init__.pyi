@@ -1,4 +1,9 @@
+from ._datasets import RowsDataset
+from ._deep_sets import DeepSets
+from ._gaussian_ansatz import GaussianAnsatz, RatioObjective
+from ._mlp import MLP
 from ._potential import ConvexPotential
+from ._segment import segment_sum
 from ._semidual import SemiDual, polish_conjugate, solve_conjugate
 from ._state import export_module, load_module
 from ._training import (
@@ -10,7 +15,12 @@ from ._training import (
 )
 
 __all__ = [
+    "MLP",
     "ConvexPotential",
+    "DeepSets",
+    "GaussianAnsatz",
+    "RatioObjective",
+    "RowsDataset",
     "SemiDual",
     "TrainingSettings",
     "TwoSampleDataset",
@@ -19,6 +29,7 @@ __all__ = [
     "polish_conjugate",
     "resolve_device",
     "seeded",
+    "segment_sum",
     "solve_conjugate",
     "train",
 ]

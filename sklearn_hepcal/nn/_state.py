@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._gaussian_ansatz import GaussianAnsatz
 from ._potential import ConvexPotential
 
 # Every kind of network that a fitted estimator may hold.
-_KINDS: dict[str, type[nn.Module]] = {"ConvexPotential": ConvexPotential}
+_KINDS: dict[str, type[nn.Module]] = {
+    kind.__name__: kind for kind in (ConvexPotential, GaussianAnsatz)
+}
 
 
 def export_module(module: nn.Module) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The training loop that every network of the package uses, on top of skorch.
 
 An *objective* is a torch module that holds the network; called with a batch as keyword
-tensors, it returns the scalar loss. A *dataset* cuts itself into batches. `train` joins
-the two.
+tensors, it returns the scalar loss. A *dataset* cuts itself into batches: dictionaries
+of tensors, the first of which has one row a sample; others may be flat tables of any
+length. `train` joins the two.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from skorch.callbacks import (
     LRScheduler,
 )
 from skorch.helper import predefined_split
-from skorch.utils import noop
+from skorch.utils import noop, to_tensor
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
@@ -40,6 +41,8 @@ class TrainingSettings:
         Largest number of passes over the data.
     batch_size : int
         Rows a step.
+    validation_batch_size : int or None
+        Rows of a batch of the validation sample; by default as many as in training.
     learning_rate : float
         Peak learning rate of Adam.
     device : str
@@ -69,6 +72,7 @@ class TrainingSettings:
     max_epochs: int
     batch_size: int
     learning_rate: float
+    validation_batch_size: int | None = None
     device: str = "cpu"
     early_stopping: bool = False
     n_iter_no_change: int = 10
@@ -243,6 +247,8 @@ def train(
         iterator_train=_Batches,
         iterator_train__shuffle=True,
         iterator_valid=_Batches,
+        iterator_valid__batch_size=settings.validation_batch_size
+        or settings.batch_size,
         train_split=None if validation is None else predefined_split(validation),
         callbacks=callbacks,
         callbacks__print_log=None,
@@ -283,13 +289,25 @@ class _Batches:
         self.batch_size = batch_size
         self.shuffle = shuffle
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], None]]:
-        for batch in self.dataset.batches(self.batch_size, self.shuffle):
-            yield batch, None
+    def __iter__(self) -> Iterator[tuple[_Batch, None]]:
+        for columns in self.dataset.batches(self.batch_size, self.shuffle):
+            yield _Batch(columns), None
+
+
+@dataclass(frozen=True)
+class _Batch:
+    # Unlike a dictionary's, its length is not that of every tensor in it.
+    columns: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
 
 
 class _ObjectiveNet(NeuralNet):
     # A skorch net whose module returns its own loss.
+
+    def infer(self, x: _Batch, **fit_params: Any) -> Tensor:
+        return self.module_(**to_tensor(x.columns, device=self.device))
 
     def get_loss(
         self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False

@@ -1,0 +1,116 @@
+"""Rows of one sample, cut into batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+
+class RowsDataset(Dataset):
+    """Rows of one sample for `train`: every row once an epoch.
+
+    Parameters
+    ----------
+    columns : dict of tensors of shape (n_rows, ...)
+        What each row has one value of.
+    ragged : dict of tensors of shape (n_constituents, ...) or None
+        Flat tables of the constituents of the rows, row after row.
+    counts : int64 tensor of shape (n_rows,) or None
+        Number of constituents of each row, needed with `ragged`.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, if lengths do not fit together, or if names clash;
+        "counts" is the name of the counts.
+    """
+
+    def __init__(
+        self,
+        columns: dict[str, Tensor],
+        ragged: dict[str, Tensor] | None = None,
+        counts: Tensor | None = None,
+    ) -> None:
+        if (ragged is None) != (counts is None):
+            raise ValueError("ragged and counts must be given together.")
+        # Before the ragged tables: the first entry of a batch has its length.
+        self.columns = dict(columns)
+        self.ragged = {} if ragged is None else dict(ragged)
+        if counts is not None:
+            _require_new_names({"counts": counts}, self.columns)
+            self.columns["counts"] = counts
+            self.starts = counts.cumsum(0) - counts
+            _require_length(self.ragged, int(counts.sum()), "the counts add up to")
+        _require_new_names(self.ragged, self.columns)
+        if not any(len(column) for column in self.columns.values()):
+            raise ValueError("columns must have at least one row.")
+        _require_length(self.columns, len(self), "the first one has")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def n_batches(self, batch_size: int) -> int:
+        """Count the batches of an epoch.
+
+        Parameters
+        ----------
+        batch_size : int
+            Largest number of rows in a batch.
+
+        Returns
+        -------
+        int
+            The number of batches.
+        """
+        return math.ceil(len(self) / batch_size)
+
+    def batches(self, batch_size: int, shuffle: bool) -> Iterator[dict[str, Tensor]]:
+        """Cut an epoch into batches whose sizes differ by at most one.
+
+        Parameters
+        ----------
+        batch_size : int
+            Largest number of rows in a batch.
+        shuffle : bool
+            Draw the rows in random order.
+
+        Yields
+        ------
+        dict of tensors
+            The columns of the rows, "counts", and the tables of their constituents;
+            the first entry has one value a row.
+        """
+        order = torch.randperm(len(self)) if shuffle else torch.arange(len(self))
+        for rows in order.tensor_split(self.n_batches(batch_size)):
+            batch = _take(self.columns, rows)
+            if self.ragged:
+                places = _places(self.starts[rows], batch["counts"])
+                batch |= _take(self.ragged, places)
+            yield batch
+
+
+def _take(tables: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    return {name: table.index_select(0, rows) for name, table in tables.items()}
+
+
+# Places of the constituents of jets that begin at `starts`, jet after jet.
+def _places(starts: Tensor, counts: Tensor) -> Tensor:
+    ends = counts.cumsum(0)
+    places = torch.repeat_interleave(starts - ends + counts, counts)
+    return places + torch.arange(len(places))
+
+
+def _require_length(tables: dict[str, Tensor], length: int, source: str) -> None:
+    for name, table in tables.items():
+        if len(table) != length:
+            raise ValueError(f"{name!r} has {len(table)} rows, but {source} {length}.")
+
+
+def _require_new_names(tables: dict[str, Tensor], others: dict[str, Tensor]) -> None:
+    clash = tables.keys() & others.keys()
+    if clash:
+        raise ValueError(f"Names must differ, but {sorted(clash)} occur twice.")

@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    check_random_state,
+    validate_data,
+)
+
+from ..jets import Jets, check_jets, validate_jets
+from ._ansatz import AnsatzEnsemble, Sample, fit_ansatz
+from ._information import log_normaliser, mutual_information_bound
+from ._inputs import Array, Inputs, JetInputs, TableInputs
+
+# Two events to train on, and two to hold out.
+_MIN_ROWS = 4
+# Fewer distinct values of z, absolutely and relative to the rows, look discrete.
+_MIN_DISTINCT = 10
+_MIN_DISTINCT_PART = 0.1
+# Values of z over which InfoNCE, which does not normalise T in z, is normalised.
+_N_REFERENCE = 1000
+# Events of a batch of the validation loss.
+_VALIDATION_BATCH = 10_000
+_WEIGHTING = {"efn": "energy", "pfn": "count"}
+
+
+class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
+    r"""Regress true quantities z from measured ones x, whatever the spectrum of z.
+
+    A network that minimises squared errors learns the mean of p(z|x), which depends
+    on the spectrum of z in the training sample: it is biased on any other. This
+    regressor learns the likelihood ratio p(x|z) / p(x) instead, as
+
+    .. math:: T(x, z) = A(x) + \frac{1}{2} (z - B(x))^T C(x, z) (z - B(x)),
+
+    with C negative definite. The z of maximum likelihood is then B(x), its covariance
+    :math:`-C(x, B(x))^{-1}`, and the mean of T the mutual information of x and z, all
+    from one training [1]_. No spectrum of z enters.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "backbone": [StrOptions({"mlp", "efn", "pfn"})],
+        "loss": [StrOptions({"dv", "bce", "infonce"})],
+        "n_shuffles": [Interval(Integral, 1, None, closed="left")],
+        "d_schedule": [StrOptions({"anneal"}), None],
+        "hidden_layer_sizes": ["array-like"],
+        "phi_layer_sizes": ["array-like"],
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"relu", "leaky_relu", "silu", "gelu"})],
+        "particle_id": [str, None],
+        "n_ensemble": [Interval(Integral, 1, None, closed="left")],
+        "n_mi_shuffles": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        backbone: str = "mlp",
+        *,
+        loss: str = "dv",
+        n_shuffles: int = 4,
+        d_schedule: str | None = None,
+        hidden_layer_sizes: Sequence[int] = (32, 32, 32),
+        phi_layer_sizes: Sequence[int] = (100, 100),
+        latent_dim: int = 64,
+        activation: str = "silu",
+        particle_id: str | None = "pdgid",
+        n_ensemble: int = 1,
+        n_mi_shuffles: int = 32,
+        max_epochs: int | None = None,
+        batch_size: int = 512,
+        learning_rate: float = 3e-3,
+        early_stopping: bool = True,
+        n_iter_no_change: int = 10,
+        validation_fraction: float = 0.1,
+        device: str = "cpu",
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.loss = loss
+        self.n_shuffles = n_shuffles
+        self.d_schedule = d_schedule
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.phi_layer_sizes = phi_layer_sizes
+        self.latent_dim = latent_dim
+        self.activation = activation
+        self.particle_id = particle_id
+        self.n_ensemble = n_ensemble
+        self.n_mi_shuffles = n_mi_shuffles
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        # Random targets, and jets of one constituent, cannot be predicted well.
+        tags.regressor_tags.poor_score = self.backbone != "mlp"
+        return tags
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the likelihood ratio.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or jets
+            Measured quantities x: a table, or jets in any form that
+            `sklearn_hepcal.jets.check_jets` reads.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            True quantities z.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Event weights, not negative.
+
+        Returns
+        -------
+        GaussianAnsatzRegressor
+            The fitted regressor.
+        """
+        self._validate_params()
+        z, self._single = self._read_target(y)
+        jets = self._read(X, reset=True)
+        check_consistent_length(jets, z)
+        weight = _check_weight(sample_weight, z)
+        used = np.flatnonzero(weight)
+        _check_values(z[used])
+
+        rng = check_random_state(self.random_state)
+        rows = rng.permutation(used)
+        n_held_out = round(self.validation_fraction * len(rows))
+        held_out, train = np.split(rows, [min(max(n_held_out, 2), len(rows) - 2)])
+        weight = weight / weight[used].mean()
+        self._inputs = self._make_inputs().fit(jets[train], weight[train])
+        self._scaler = StandardScaler().fit(z[train], sample_weight=weight[train])
+        sample, validation = (
+            Sample(
+                self._inputs.transform(jets[part]),
+                self._scaler.transform(z[part]),
+                weight[part],
+            )
+            for part in (train, held_out)
+        )
+        self._fit_networks(sample, validation, rng)
+        if self.loss == "infonce":
+            odds = sample.weight / sample.weight.sum()
+            size = min(_N_REFERENCE, len(odds))
+            self._reference = sample.z[rng.choice(len(odds), size, p=odds)]
+        values = self._shuffled_values(validation)
+        self._log_normaliser = log_normaliser(values, validation.weight)
+        self.mutual_information_ = mutual_information_bound(values, validation.weight)
+        return self
+
+    def predict(
+        self, X: Any, return_std: bool = False, return_cov: bool = False
+    ) -> Array | tuple[Array, Array]:
+        """Estimate z by maximum likelihood.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or jets
+            Measured quantities.
+        return_std : bool, default=False
+            Also return the standard deviation of each target.
+        return_cov : bool, default=False
+            Also return the covariance of the targets.
+
+        Returns
+        -------
+        z : array of shape (n_samples,) or (n_samples, n_targets)
+            The z of maximum likelihood, in the units of y.
+        std : array of the shape of z
+            The resolution; only with `return_std`.
+        cov : array of shape (n_samples, n_targets, n_targets)
+            Minus the inverse of the second derivatives of the log-likelihood at its
+            maximum; positive definite. Only with `return_cov`.
+
+        Raises
+        ------
+        ValueError
+            If both `return_std` and `return_cov` are set, or X is not as in `fit`.
+        """
+        check_is_fitted(self)
+        if return_std and return_cov:
+            raise ValueError(
+                "return_std and return_cov cannot both be set: the variances are the "
+                "diagonal of the covariance."
+            )
+        inputs = self._inputs.transform(self._read(X, reset=False))
+        scaled, precision = self._ensemble.estimate(inputs)
+        z = self._scaler.inverse_transform(scaled)
+        z = z[:, 0] if self._single else z
+        if not return_std and not return_cov:
+            return z
+        unit = self._scaler.scale_
+        cov = np.asarray(np.linalg.inv(precision) * np.outer(unit, unit), np.float64)
+        if return_cov:
+            return z, cov
+        std = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+        return z, std[:, 0] if self._single else std
+
+    def log_ratio(self, X: Any, y: ArrayLike) -> Array:
+        """Log of the likelihood ratio p(x|z) / p(x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or jets
+            Measured quantities x.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Values of z, one a row.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            The log of the ratio, normalised on the held-out rows of `fit`. Its
+            dependence on z is the log-likelihood; p(x) is that of the training
+            sample.
+        """
+        jets, z = self._read_events(X, y)
+        inputs = self._inputs.transform(jets)
+        values = self._ensemble.log_ratio(inputs, z)[0]
+        return values - self._open_offset(inputs) - self._log_normaliser
+
+    def mutual_information(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, float]:
+        """Mutual information of x and z in a sample, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or jets
+            Measured quantities x, of rows that were not used in `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            True quantities z.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Event weights, not negative.
+
+        Returns
+        -------
+        value, error : float
+            Donsker-Varadhan bound of the fitted ratio, which in expectation is not
+            above the true mutual information, and its standard error. The pairs of x
+            and other z in it are always the same.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two rows of positive weight.
+        """
+        jets, z = self._read_events(X, y)
+        weight = _check_weight(sample_weight, z)
+        rows = np.flatnonzero(weight)
+        if len(rows) < 2:
+            raise ValueError(
+                "the mutual information needs two rows of positive weight, got "
+                f"n_samples = {len(rows)}."
+            )
+        # Neighbours may be alike: the z of other events are those of random ones.
+        rows = np.random.RandomState(0).permutation(rows)
+        sample = Sample(self._inputs.transform(jets[rows]), z[rows], weight[rows])
+        return mutual_information_bound(self._shuffled_values(sample), sample.weight)
+
+    def score(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mutual information in nats, not R2, which rewards bias to the mean of z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or jets
+            Measured quantities x.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            True quantities z.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Event weights, not negative.
+
+        Returns
+        -------
+        float
+            The value of `mutual_information`. It depends on the spectrum of z:
+            compare regressors on the same sample only.
+        """
+        return self.mutual_information(X, y, sample_weight)[0]
+
+    # The target as a table, and whether it was a single column.
+    def _read_target(self, y: ArrayLike) -> tuple[Array, bool]:
+        values = validate_data(self, y=y, multi_output=True, y_numeric=True)
+        table = check_array(
+            values, dtype=np.float64, ensure_2d=False, input_name="y", estimator=self
+        )
+        return table.reshape(len(table), -1), table.ndim == 1
+
+    def _read(self, X: Any, *, reset: bool) -> Jets:
+        if self.backbone == "mlp":
+            return validate_jets(self, X, reset=reset, require="features")
+        jets = validate_jets(self, X, reset=reset, require="constituents")
+        if jets.feature_names:
+            check_jets(jets, require="features")
+        if reset:
+            self.jet_feature_names_in_ = jets.feature_names
+        elif jets.feature_names != self.jet_feature_names_in_:
+            raise ValueError(
+                f"X has the jet features {list(jets.feature_names)}, but "
+                f"{type(self).__name__} was fitted with "
+                f"{list(self.jet_feature_names_in_)}."
+            )
+        return jets
+
+    # Events and their z in the units of the networks.
+    def _read_events(self, X: Any, y: ArrayLike) -> tuple[Jets, Array]:
+        check_is_fitted(self)
+        z, _ = self._read_target(y)
+        if z.shape[1] != self._scaler.n_features_in_:
+            raise ValueError(
+                f"y has {z.shape[1]} targets, but {type(self).__name__} was fitted "
+                f"with {self._scaler.n_features_in_}."
+            )
+        jets = self._read(X, reset=False)
+        check_consistent_length(jets, z)
+        return jets, self._scaler.transform(z)
+
+    def _make_inputs(self) -> TableInputs | JetInputs:
+        if self.backbone == "mlp":
+            return TableInputs()
+        return JetInputs(_WEIGHTING[self.backbone], self.particle_id)
+
+    def _fit_networks(
+        self, sample: Sample, held_out: Sample, rng: np.random.RandomState
+    ) -> None:
+        from ..nn import resolve_device
+
+        device = resolve_device(self.device)
+        fits = [
+            fit_ansatz(
+                sample,
+                held_out,
+                loss=self.loss,
+                n_shuffles=self.n_shuffles,
+                architecture=self._architecture(sample),
+                training={
+                    "max_epochs": self.max_epochs,
+                    "batch_size": self.batch_size,
+                    "validation_batch_size": _VALIDATION_BATCH,
+                    "learning_rate": self.learning_rate,
+                    "early_stopping": self.early_stopping,
+                    "n_iter_no_change": self.n_iter_no_change,
+                    "device": device,
+                    "verbose": self.verbose,
+                },
+                seed=rng.randint(np.iinfo(np.int32).max),
+            )
+            for _ in range(self.n_ensemble)
+        ]
+        networks, self.loss_curves_ = (list(part) for part in zip(*fits, strict=True))
+        self._ensemble = AnsatzEnsemble(networks, device)
+
+    def _architecture(self, sample: Sample) -> dict[str, Any]:
+        architecture: dict[str, Any] = {
+            "n_features": sample.inputs.features.shape[1],
+            "n_targets": sample.z.shape[1],
+            "hidden": _as_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
+            "activation": self.activation,
+            "inclination": self.d_schedule == "anneal",
+        }
+        if isinstance(self._inputs, TableInputs):
+            return architecture
+        return architecture | {
+            "deep_sets": {
+                "n_coordinates": sample.inputs.constituents["points"].shape[1],
+                "hidden": _as_sizes(self.phi_layer_sizes, "phi_layer_sizes"),
+                "n_latent": self.latent_dim,
+                "weighting": self._inputs.weighting,
+                "activation": self.activation,
+                "n_categories": self._inputs.n_categories,
+            },
+            "latent_scale": self._inputs.typical_total,
+        }
+
+    # T of events (first row), and of their x with the z of others.
+    def _shuffled_values(self, sample: Sample) -> Array:
+        n_shuffles = min(self.n_mi_shuffles, len(sample.z) - 1)
+        values = self._ensemble.log_ratio(
+            sample.inputs, sample.z, n_shuffles=n_shuffles
+        )
+        return values - self._open_offset(sample.inputs)
+
+    # InfoNCE leaves the offset A(x) open. The mean of the ratio over the spectrum of z
+    # is one for every x.
+    def _open_offset(self, inputs: Inputs) -> Array | float:
+        if self.loss != "infonce":
+            return 0.0
+        values = self._ensemble.log_ratio(inputs, self._reference, grid=True)
+        return logsumexp(values, axis=0) - np.log(len(values))
+
+
+def _as_sizes(sizes: Sequence[int], name: str) -> tuple[int, ...]:
+    widths = tuple(np.atleast_1d(sizes).tolist())
+    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+        raise ValueError(f"{name} must hold positive integers, got {sizes!r}.")
+    return widths
+
+
+def _check_weight(sample_weight: ArrayLike | None, z: Array) -> Array:
+    weight = _check_sample_weight(sample_weight, z, dtype=np.float64)
+    if (weight < 0).any():
+        raise ValueError(
+            "sample_weight must not be negative: a likelihood ratio needs densities."
+        )
+    return weight
+
+
+def _check_values(z: Array) -> None:
+    if len(z) < _MIN_ROWS:
+        raise ValueError(
+            f"a fit needs {_MIN_ROWS} rows of positive weight, got n_samples = "
+            f"{len(z)}."
+        )
+    for column, values in enumerate(z.T):
+        n_distinct = len(np.unique(values))
+        if n_distinct == 1:
+            raise ValueError(
+                f"y is constant (column {column}): there is nothing to regress."
+            )
+        if n_distinct < min(len(z), max(_MIN_DISTINCT, _MIN_DISTINCT_PART * len(z))):
+            warnings.warn(
+                f"y takes only {n_distinct} values in {len(z)} rows (column {column}): "
+                "the likelihood ratio is learnt from pairs of different values, and "
+                "needs a continuous target.",
+                UserWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,245 @@
+"""What networks see of jets: standardised tables, centred constituents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
+
+from ..jets import Jets
+
+if TYPE_CHECKING:
+    from ..nn import RowsDataset
+
+Array = NDArray[np.float64]
+
+# Least pT of a jet, relative to the mean of the training sample, whose logarithm is
+# still told apart: jets without energy stay finite.
+_MIN_PT = 1e-6
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Arrays that a network reads.
+
+    Parameters
+    ----------
+    features : array of shape (n_events, n_features)
+        What there is one of an event.
+    constituents : dict of arrays of shape (n_constituents, ...)
+        Flat tables.
+    counts : array of shape (n_events,) or None
+        Constituents of each event.
+    """
+
+    features: Array
+    constituents: dict[str, NDArray] = field(default_factory=dict)
+    counts: NDArray | None = None
+
+    def dataset(self, dtype: Any = None, **columns: NDArray) -> RowsDataset:
+        """Give the arrays to the training core.
+
+        Parameters
+        ----------
+        dtype : torch dtype, default=torch.float32
+            Precision of real numbers.
+        **columns : arrays of shape (n_events, ...)
+            More of what there is one of an event.
+
+        Returns
+        -------
+        RowsDataset
+            The events.
+        """
+        import torch
+
+        from ..nn import RowsDataset
+
+        def tensors(arrays: dict[str, NDArray]) -> dict[str, torch.Tensor]:
+            real = dtype or torch.float32
+            return {
+                name: torch.tensor(a, dtype=real if a.dtype.kind == "f" else None)
+                for name, a in arrays.items()
+            }
+
+        tables = tensors({"features": self.features, **columns})
+        if self.counts is None:
+            return RowsDataset(tables)
+        counts = torch.tensor(self.counts)
+        return RowsDataset(tables, tensors(self.constituents), counts)
+
+
+class TableInputs:
+    """Standardised features of jets (or of any events)."""
+
+    def fit(self, jets: Jets, weight: Array) -> TableInputs:
+        """Learn means and spreads.
+
+        Parameters
+        ----------
+        jets : Jets
+            Training sample.
+        weight : array of shape (n_jets,)
+            Weights of the jets.
+
+        Returns
+        -------
+        TableInputs
+            This object.
+        """
+        self.features = StandardScaler().fit(jets.features, sample_weight=weight)
+        return self
+
+    def transform(self, jets: Jets) -> Inputs:
+        """Scale the features.
+
+        Parameters
+        ----------
+        jets : Jets
+            Any sample.
+
+        Returns
+        -------
+        Inputs
+            The features.
+        """
+        return Inputs(self.features.transform(jets.features))
+
+
+class JetInputs:
+    """Constituents relative to their jet's axis, and what the jet itself tells.
+
+    The axis is the direction of the sum of the constituents' transverse momenta in
+    phi, and their momentum-weighted mean rapidity. The features are the scalar sum of
+    the transverse momenta and its logarithm, the rapidity of the axis, and the
+    features that the jets bring. All of them, and the fractions of momentum that
+    weight an energy flow network, do not change with soft or collinear emissions.
+    Momenta may be negative, as those of calorimeter cells are after subtractions.
+
+    Parameters
+    ----------
+    weighting : {"energy", "count"}
+        Whether the momentum of a constituent is its weight or a coordinate.
+    particle_id : str or None
+        Constituent column with PDG identifiers: categories for the weighting "count",
+        left out for "energy".
+
+    Raises
+    ------
+    ValueError
+        In `fit` and `transform`, if the first columns of the constituents are not pt,
+        y or eta, and phi.
+    """
+
+    def __init__(self, weighting: str, particle_id: str | None) -> None:
+        self.weighting = weighting
+        self.particle_id = particle_id
+
+    def fit(self, jets: Jets, weight: Array) -> JetInputs:
+        """Learn scales and categories.
+
+        Parameters
+        ----------
+        jets : Jets
+            Training sample.
+        weight : array of shape (n_jets,)
+            Weights of the jets.
+
+        Returns
+        -------
+        JetInputs
+            This object.
+        """
+        _check_coordinates(jets)
+        others = [n for n in jets.constituent_names[3:] if n != self.particle_id]
+        self.columns = [jets.constituent_names.index(name) for name in others]
+        self.ids: NDArray | None = None
+        if self.weighting == "count" and self.particle_id in jets.constituent_names:
+            self.ids = np.unique(self._particle_ids(jets))
+        fraction, total, axis, points = self._relative(jets)
+        self.pt_scale = float(np.average(total, weights=weight)) or 1.0
+        # Weighted by momentum, soft constituents do not change the scale either.
+        by_constituent = weight[jets.jet_index]
+        if self.weighting == "energy":
+            by_constituent = by_constituent * np.abs(fraction)
+        self.points = StandardScaler().fit(points, sample_weight=by_constituent)
+        features = self._features(jets, total, axis)
+        self.features = StandardScaler().fit(features, sample_weight=weight)
+        self.typical_total = (
+            1.0
+            if self.weighting == "energy"
+            else float(np.average(jets.counts, weights=weight))
+        )
+        return self
+
+    def transform(self, jets: Jets) -> Inputs:
+        """Centre and scale the constituents.
+
+        Parameters
+        ----------
+        jets : Jets
+            Any sample with the columns of the training sample.
+
+        Returns
+        -------
+        Inputs
+            The features; "points" of shape (n_constituents, n_coordinates) and, for
+            some networks, "energies" and "categories" of shape (n_constituents,).
+        """
+        _check_coordinates(jets)
+        fraction, total, axis, points = self._relative(jets)
+        constituents: dict[str, NDArray] = {"points": self.points.transform(points)}
+        if self.weighting == "energy":
+            constituents["energies"] = fraction
+        if self.ids is not None:
+            constituents["categories"] = _categories(self._particle_ids(jets), self.ids)
+        features = self.features.transform(self._features(jets, total, axis))
+        return Inputs(features, constituents, jets.counts)
+
+    @property
+    def n_categories(self) -> int:
+        """Number of particle identifiers in the training sample."""
+        return 0 if self.ids is None else len(self.ids)
+
+    def _particle_ids(self, jets: Jets) -> NDArray:
+        return jets.constituents[:, jets.constituent_names.index(self.particle_id)]
+
+    # Momentum fractions, sums of pt, rapidities of the axes, and coordinates.
+    def _relative(self, jets: Jets) -> tuple[Any, ...]:
+        pt, y, phi = jets.constituents[:, :3].T
+        jet = jets.jet_index
+        total, px, py = (
+            np.bincount(jet, column, len(jets))
+            for column in (pt, pt * np.cos(phi), pt * np.sin(phi))
+        )
+        fraction = pt / np.where(total > 0, total, 1.0)[jet]
+        axis = np.bincount(jet, fraction * y, len(jets))
+        dphi = phi - np.arctan2(py, px)[jet]
+        dphi -= 2 * np.pi * np.round(dphi / (2 * np.pi))
+        columns = [y - axis[jet], dphi, *jets.constituents[:, self.columns].T]
+        if self.weighting == "count":
+            columns += [np.log(np.maximum(fraction, _MIN_PT))]
+        return fraction, total, axis, np.stack(columns, axis=1)
+
+    def _features(self, jets: Jets, total: Array, axis: Array) -> Array:
+        log_pt = np.log(np.maximum(total / self.pt_scale, _MIN_PT))
+        return np.column_stack([total, log_pt, axis, jets.features])
+
+
+def _check_coordinates(jets: Jets) -> None:
+    names: Sequence[str] = jets.constituent_names
+    if len(names) < 3 or names[0] != "pt" or names[2] != "phi":
+        raise ValueError(
+            "the first columns of the constituents must be 'pt', 'y' or 'eta', and "
+            f"'phi', got {list(names)}."
+        )
+
+
+# 1, 2, ... in the order of the known identifiers; 0 for others.
+def _categories(ids: NDArray, known: NDArray) -> NDArray[np.int64]:
+    place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    return np.where(known[place] == ids, place + 1, 0)
