@@ -129,3 +129,16 @@ def test_solvers_are_ordered_by_their_error(run):
     assert errors == sorted(errors, reverse=True)
     assert errors[3] < errors[1] / 5
     assert "kept: picnn" in output
+
+
+def test_calibration_does_not_depend_on_the_spectrum(run):
+    output, _ = run("prior_dependence")
+    squared, ansatz = (
+        float(re.search(rf"{name}: .* up to ([\d.]+)", output)[1])
+        for name in ("squared error", "Gaussian Ansatz")
+    )
+    # the exact posterior means differ by up to .36
+    assert abs(squared - 0.36) < 0.15
+    assert ansatz < 0.1
+    for value, error, exact in re.findall(r"(\d\.\d+) +(\d\.\d+) +(\d\.\d+)", output):
+        assert abs(float(value) - float(exact)) < 3 * float(error) + 0.006

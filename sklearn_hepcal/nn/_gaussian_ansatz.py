@@ -312,6 +312,11 @@ def _cross_entropy(value: Tensor, weight: Tensor) -> Tensor:
     return joint + (product * softplus(value[1:])).sum() / product.sum()
 
 
+# Which z is the event's own? Those of others count as many as they are, with their
+# shares of the weight.
 def _info_nce(value: Tensor, weight: Tensor) -> Tensor:
-    chosen = value[0] - (value + weight.log()).logsumexp(0)
+    n_others = len(value) - 1
+    share = (n_others * weight[1:] / weight[1:].sum(dim=0)).log()
+    every = torch.cat([value[:1], value[1:] + share])
+    chosen = every[0] - every.logsumexp(0)
     return -(weight[0] * chosen).sum() / weight[0].sum()

@@ -60,7 +60,8 @@ def load_module(
     torch module
         The network, in evaluation mode.
     """
-    module = _KINDS[state["kind"]](**state["config"])
+    with torch.random.fork_rng([]):  # the initial weights are random
+        module = _KINDS[state["kind"]](**state["config"])
     weights = {name: torch.tensor(value) for name, value in state["weights"].items()}
     module.load_state_dict(weights)
     return module.to(device=device, dtype=dtype).eval()

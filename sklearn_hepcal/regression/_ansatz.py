@@ -14,8 +14,11 @@ from ._inputs import Array, Inputs
 _EVENTS = 4096
 _PAIRS = 2**17
 # Steps of a training, unless that is more than so many passes over the sample.
-_N_STEPS = 1000
+_N_STEPS = 700
 _MAX_EPOCHS = 100
+# Cosine decay after a short warm-up. Single events can dominate the gradient, so that
+# it is clipped.
+_SCHEDULE = {"warmup": 0.03, "hold": 0.03, "clip_norm": 1.0}
 # Small samples are cut into several batches a pass, but not into smaller ones.
 _N_BATCHES = 16
 _MIN_BATCH = 32
@@ -200,7 +203,7 @@ def fit_ansatz(
         _MAX_EPOCHS, math.ceil(_N_STEPS / rows.n_batches(batch_size))
     )
     adapted = {"batch_size": batch_size, "max_epochs": max_epochs}
-    settings = nn.TrainingSettings(**(training | adapted))
+    settings = nn.TrainingSettings(**(training | _SCHEDULE | adapted))
     n_steps = max_epochs * rows.n_batches(batch_size)
     with nn.seeded(seed, settings.device):
         network = nn.GaussianAnsatz(**architecture)

@@ -40,15 +40,138 @@ _WEIGHTING = {"efn": "energy", "pfn": "count"}
 class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     r"""Regress true quantities z from measured ones x, whatever the spectrum of z.
 
-    A network that minimises squared errors learns the mean of p(z|x), which depends
-    on the spectrum of z in the training sample: it is biased on any other. This
-    regressor learns the likelihood ratio p(x|z) / p(x) instead, as
+    A network that minimises squared errors learns the mean of p(z|x), which depends on
+    the spectrum of z in the training sample: on any other it is biased. This regressor
+    learns the likelihood ratio p(x|z) / p(x) instead, in the form
 
-    .. math:: T(x, z) = A(x) + \frac{1}{2} (z - B(x))^T C(x, z) (z - B(x)),
+    .. math:: T(x, z) = A(x) + \tfrac{1}{2} (z - B(x))^T C(x, z) (z - B(x))
 
     with C negative definite. The z of maximum likelihood is then B(x), its covariance
-    :math:`-C(x, B(x))^{-1}`, and the mean of T the mutual information of x and z, all
-    from one training [1]_. No spectrum of z enters.
+    is :math:`-C(x, B(x))^{-1}`, and T gives the mutual information of x and z, all from
+    one training [1]_.
+
+    Parameters
+    ----------
+    backbone : {"mlp", "efn", "pfn"}, default="mlp"
+        "mlp" reads a table of features. "efn" and "pfn" read the constituents of jets
+        by an energy flow network, which is infrared and collinear safe, or a particle
+        flow network [2]_. They also see the sum of the constituents' pt, the rapidity
+        of the jet axis, and the features that the jets have besides.
+    loss : {"dv", "bce", "infonce"}, default="dv"
+        What is minimised: the Donsker-Varadhan bound, the cross-entropy between events
+        and shuffled events, whose gradients stay bounded for mutual informations
+        above some 3 nats, or InfoNCE, which needs a normalisation over z for
+        every event in `log_ratio` and `mutual_information`.
+    n_shuffles : int, default=8
+        z of other events that every event is compared with in a training step.
+    d_schedule : {"anneal"} or None, default=None
+        "anneal" adds (z - B(x)) D(x) to T, with a factor that falls from 1 to 0 over
+        the first three quarters of the training, as in [1]_. None leaves the term out:
+        it is not needed for a likelihood with a single maximum.
+    hidden_layer_sizes : sequence of int, default=(32, 32, 32)
+        Units in the layers of each of the networks A, B, C (and D).
+    phi_layer_sizes : sequence of int, default=(100, 100)
+        Units in the layers of the network that sees every constituent.
+    latent_dim : int, default=64
+        Number of its outputs, which are summed over the jet.
+    activation : {"relu", "leaky_relu", "silu", "gelu"}, default="silu"
+        Activation of all networks.
+    particle_id : str or None, default="pdgid"
+        Column of the constituents that holds PDG identifiers. "pfn" treats them as
+        categories (identifiers not seen in `fit` as unknown), "efn" leaves the column
+        out. Jets need not have it. None if every column is a number.
+    n_ensemble : int, default=1
+        Networks that are trained from different starts on the same rows. Their mean T
+        is used.
+    n_mi_shuffles : int, default=32
+        z of other events that every event is compared with for the mutual information.
+    max_epochs : int or None, default=None
+        Passes over the training rows. None stands for 700 steps, but at most 100
+        passes.
+    batch_size : int, default=1024
+        Rows of a training step; at most a sixteenth of the training rows, but not
+        fewer than 32.
+    learning_rate : float, default=0.005
+        Peak learning rate of Adam. It rises over the first 3 % of the steps, and then
+        falls as a cosine.
+    early_stopping : bool, default=True
+        Keep the weights of the epoch with the lowest loss on the held-out rows, and
+        stop when it has not fallen for `n_iter_no_change` epochs.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which early stopping sets in.
+    validation_fraction : float, default=0.1
+        Part of the rows that is held out, for early stopping, for
+        `mutual_information_` and for the normalisation of `log_ratio`.
+    device : str, default="cpu"
+        Torch device; "auto" takes a GPU when there is one.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the held-out rows and of the training.
+
+    Attributes
+    ----------
+    mutual_information_ : tuple of (float, float)
+        Mutual information of the held-out rows in nats, and its standard error.
+    loss_curves_ : list of ndarray of shape (n_epochs, 2)
+        For every network, training and validation loss of the epochs.
+    jet_feature_names_in_ : tuple of str
+        Features that the jets have beside their constituents; only with constituents.
+    n_features_in_ : int
+        Number of columns of X, or of the constituents.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they have any.
+
+    Raises
+    ------
+    ValueError
+        In `fit`, if X or y hold NaN or infinities, if y is constant, if there are
+        fewer than four rows of positive weight or negative weights, or if jets have no
+        constituents where these are needed.
+
+    Warns
+    -----
+    UserWarning
+        If y takes few different values: shuffled events are then no contrast.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : Minimises squared errors.
+    sklearn_hepcal.metrics.response_closure : Bias in bins of the true value.
+    sklearn_hepcal.metrics.resolution : Resolution in bins of the true value.
+
+    Notes
+    -----
+    The first guess of B is the maximum likelihood of a linear model of x given z. The
+    network learns what differs from it. Inputs and targets are standardised inside.
+
+    What cannot be expected: a likelihood with several maxima has no such form. B
+    follows the likelihood out to the ends of the training spectrum, beyond which it
+    extrapolates. At a maximum, curvature is not coverage where the likelihood is not
+    Gaussian. And the method shares the bias, of the order of the squared resolution,
+    of every maximum likelihood estimate for a curved response.
+
+    The mutual information is a mean of held-out rows. Its value on a mini-batch, or
+    its largest over a training, is higher than the truth.
+
+    References
+    ----------
+    .. [1] R. Gambhir, B. Nachman and J. Thaler, "Learning Uncertainties the Frequentist
+       Way: Calibration and Correlation in High Energy Physics", Phys. Rev. Lett. 129
+       (2022) 082001, arXiv:2205.03413.
+    .. [2] P. Komiske, E. Metodiev and J. Thaler, "Energy Flow Networks: Deep Sets for
+       Particle Jets", JHEP 01 (2019) 121, arXiv:1810.05165.
+
+    Examples
+    --------
+    >>> from sklearn_hepcal.datasets import make_resolution_problem
+    >>> from sklearn_hepcal.regression import GaussianAnsatzRegressor
+    >>> problem = make_resolution_problem(10_000, prior="uniform", random_state=0)
+    >>> regressor = GaussianAnsatzRegressor(max_epochs=10, random_state=0)
+    >>> regressor = regressor.fit(problem.X, problem.y)
+    >>> z, std = regressor.predict([[2.0]], return_std=True)
+    >>> print(f"{z[0]:.1f} +- {std[0]:.1f}")
+    2.0 +- 1.0
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -79,7 +202,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         backbone: str = "mlp",
         *,
         loss: str = "dv",
-        n_shuffles: int = 4,
+        n_shuffles: int = 8,
         d_schedule: str | None = None,
         hidden_layer_sizes: Sequence[int] = (32, 32, 32),
         phi_layer_sizes: Sequence[int] = (100, 100),
@@ -89,8 +212,8 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         n_ensemble: int = 1,
         n_mi_shuffles: int = 32,
         max_epochs: int | None = None,
-        batch_size: int = 512,
-        learning_rate: float = 3e-3,
+        batch_size: int = 1024,
+        learning_rate: float = 5e-3,
         early_stopping: bool = True,
         n_iter_no_change: int = 10,
         validation_fraction: float = 0.1,

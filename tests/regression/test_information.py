@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from sklearn_hepcal.datasets import make_resolution_problem
+from sklearn_hepcal.regression._information import (
+    log_normaliser,
+    mutual_information_bound,
+)
+
+N_SHUFFLES = 32
+
+
+def exact_values(problem, n, seed):
+    X, y = problem.sample(n, random_state=seed)
+    shifts = range(N_SHUFFLES + 1)
+    return np.stack([problem.log_ratio(X, np.roll(y, -s, axis=0)) for s in shifts])
+
+
+@pytest.mark.parametrize("prior", ["uniform", "normal"])
+def test_bound_of_the_exact_ratio_and_its_error(prior):
+    problem = make_resolution_problem(10, prior=prior, random_state=0)
+    pulls = []
+    for seed in range(100):
+        values = exact_values(problem, 2000, seed)
+        value, error = mutual_information_bound(values, np.ones(2000))
+        pulls.append((value - problem.mutual_information) / error)
+    # mean and width of 100 pulls, five standard deviations
+    assert abs(np.mean(pulls)) < 0.5 + 0.1
+    assert abs(np.std(pulls) - 1) < 5 / np.sqrt(200)
+
+
+def test_constants_drop_out():
+    problem = make_resolution_problem(10, random_state=0)
+    values = exact_values(problem, 500, 0)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 500)
+    shifted = mutual_information_bound(values + 1000.0, 3 * weight)
+    np.testing.assert_allclose(shifted, mutual_information_bound(values, weight))
+    assert log_normaliser(values + 1000.0, weight) == pytest.approx(
+        log_normaliser(values, weight) + 1000.0
+    )
+
+
+def test_weights_are_those_of_both_events():
+    rng = np.random.default_rng(0)
+    values, weight = rng.normal(size=(3, 6)), rng.uniform(0.5, 2, 6)
+    pairs = [(s, i) for s in (1, 2) for i in range(6)]
+    product = [weight[i] * weight[(i + s) % 6] for s, i in pairs]
+    mean = np.average([np.exp(values[p]) for p in pairs], weights=product)
+    bound = np.average(values[0], weights=weight) - np.log(mean)
+    assert mutual_information_bound(values, weight)[0] == pytest.approx(bound)
