@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ._inputs import Array, Inputs
 
@@ -55,11 +56,20 @@ class AnsatzEnsemble:
         Networks in numpy, from `sklearn_hepcal.nn.export_module`.
     device : str
         Torch device.
+    reference : array of shape (k, n_targets) or None
+        A sample of z over which the ratio of every event is normalised to a mean of
+        one: for InfoNCE, which leaves the offset A(x) open.
     """
 
-    def __init__(self, networks: list[dict[str, Any]], device: str) -> None:
+    def __init__(
+        self,
+        networks: list[dict[str, Any]],
+        device: str,
+        reference: Array | None = None,
+    ) -> None:
         self.networks = networks
         self.device = device
+        self.reference = reference
 
     def estimate(self, inputs: Inputs) -> tuple[Array, Array]:
         """Maximum of T, and minus its second derivatives there.
@@ -88,10 +98,8 @@ class AnsatzEnsemble:
         z = np.linalg.solve(precision, pulled)[:, :, 0]
         return z.astype(np.float64, copy=False), precision
 
-    def log_ratio(
-        self, inputs: Inputs, z: Array, *, n_shuffles: int = 0, grid: bool = False
-    ) -> Array:
-        """Mean T of events with their z and others, up to a constant.
+    def log_ratio(self, inputs: Inputs, z: Array, *, n_shuffles: int = 0) -> Array:
+        """Mean T of events with their z and those of others, up to a constant.
 
         Parameters
         ----------
@@ -101,26 +109,27 @@ class AnsatzEnsemble:
             True values.
         n_shuffles : int
             How many of the next events lend their z to each.
-        grid : bool
-            Instead, z is a list of any length, and all of it is used for every
-            event.
 
         Returns
         -------
-        array of shape (1 + n_shuffles, n), or (len(z), n)
+        array of shape (1 + n_shuffles, n)
             T.
         """
         shifts = np.arange(n_shuffles + 1)[:, None]
+        values = self._values(inputs, lambda rows: z[(rows + shifts) % len(z)])
+        if self.reference is None:
+            return values
+        every = self.reference[:, None]
+        norms = self._values(inputs, lambda rows: every.repeat(len(rows), axis=1))
+        return values - logsumexp(norms, axis=0) + np.log(len(norms))
 
+    # Mean T of events and of the z that are chosen for their rows, (n_z, n_rows).
+    def _values(self, inputs: Inputs, choose: Callable[..., Array]) -> Array:
         def evaluate(network: Any, code: Any, rows: Any) -> tuple[Any]:
-            if grid:
-                chosen = np.repeat(z[:, None], len(code), axis=1)
-            else:
-                chosen = z[(rows.cpu().numpy() + shifts) % len(z)]
-            return (network(code, code.new_tensor(chosen)).T,)
+            return (network(code, code.new_tensor(choose(rows.cpu().numpy()))).T,)
 
-        n_pairs = len(z) if grid else len(shifts)
-        size = min(_EVENTS, max(1, _PAIRS // n_pairs))
+        n_z = len(choose(np.arange(1)))
+        size = min(_EVENTS, max(1, _PAIRS // n_z))
         return self._mean(evaluate, inputs, size)[0].T
 
     # Mean over the networks of what is evaluated for each.

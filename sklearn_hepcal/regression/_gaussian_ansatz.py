@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_array,
     check_is_fitted,
     check_random_state,
@@ -23,13 +20,9 @@ from sklearn.utils.validation import (
 from ..jets import Jets, check_jets, validate_jets
 from ._ansatz import AnsatzEnsemble, Sample, fit_ansatz
 from ._information import log_normaliser, mutual_information_bound
-from ._inputs import Array, Inputs, JetInputs, TableInputs
+from ._inputs import Array, JetInputs, TableInputs
+from ._validation import check_continuous, check_density_weight
 
-# Two events to train on, and two to hold out.
-_MIN_ROWS = 4
-# Fewer distinct values of z, absolutely and relative to the rows, look discrete.
-_MIN_DISTINCT = 10
-_MIN_DISTINCT_PART = 0.1
 # Values of z over which InfoNCE, which does not normalise T in z, is normalised.
 _N_REFERENCE = 1000
 # Events of a batch of the validation loss.
@@ -63,12 +56,12 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         above some 3 nats, or InfoNCE, which needs a normalisation over z for
         every event in `log_ratio` and `mutual_information`.
     n_shuffles : int, default=8
-        z of other events that every event is compared with in a training step.
+        How many other events lend their z to every event in a training step.
     d_schedule : {"anneal"} or None, default=None
         "anneal" adds (z - B(x)) D(x) to T, with a factor that falls from 1 to 0 over
         the first three quarters of the training, as in [1]_. None leaves the term out:
         it is not needed for a likelihood with a single maximum.
-    hidden_layer_sizes : sequence of int, default=(32, 32, 32)
+    hidden_layer_sizes : sequence of int, default=(32, 32, 32, 32)
         Units in the layers of each of the networks A, B, C (and D).
     phi_layer_sizes : sequence of int, default=(100, 100)
         Units in the layers of the network that sees every constituent.
@@ -84,7 +77,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         Networks that are trained from different starts on the same rows. Their mean T
         is used.
     n_mi_shuffles : int, default=32
-        z of other events that every event is compared with for the mutual information.
+        How many do for the mutual information.
     max_epochs : int or None, default=None
         Passes over the training rows. None stands for 700 steps, but at most 100
         passes.
@@ -204,7 +197,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         loss: str = "dv",
         n_shuffles: int = 8,
         d_schedule: str | None = None,
-        hidden_layer_sizes: Sequence[int] = (32, 32, 32),
+        hidden_layer_sizes: Sequence[int] = (32, 32, 32, 32),
         phi_layer_sizes: Sequence[int] = (100, 100),
         latent_dim: int = 64,
         activation: str = "silu",
@@ -271,9 +264,9 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         z, self._single = self._read_target(y)
         jets = self._read(X, reset=True)
         check_consistent_length(jets, z)
-        weight = _check_weight(sample_weight, z)
+        weight = check_density_weight(sample_weight, z)
         used = np.flatnonzero(weight)
-        _check_values(z[used])
+        check_continuous(z[used])
 
         rng = check_random_state(self.random_state)
         rows = rng.permutation(used)
@@ -291,10 +284,6 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             for part in (train, held_out)
         )
         self._fit_networks(sample, validation, rng)
-        if self.loss == "infonce":
-            odds = sample.weight / sample.weight.sum()
-            size = min(_N_REFERENCE, len(odds))
-            self._reference = sample.z[rng.choice(len(odds), size, p=odds)]
         values = self._shuffled_values(validation)
         self._log_normaliser = log_normaliser(values, validation.weight)
         self.mutual_information_ = mutual_information_bound(values, validation.weight)
@@ -367,8 +356,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         """
         jets, z = self._read_events(X, y)
         inputs = self._inputs.transform(jets)
-        values = self._ensemble.log_ratio(inputs, z)[0]
-        return values - self._open_offset(inputs) - self._log_normaliser
+        return self._ensemble.log_ratio(inputs, z)[0] - self._log_normaliser
 
     def mutual_information(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -386,10 +374,11 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        value, error : float
-            Donsker-Varadhan bound of the fitted ratio, which in expectation is not
-            above the true mutual information, and its standard error. The pairs of x
-            and other z in it are always the same.
+        value : float
+            Donsker-Varadhan bound of the fitted ratio: in expectation it is not above
+            the true mutual information. The same sample always gives the same value.
+        error : float
+            Its standard error.
 
         Raises
         ------
@@ -397,7 +386,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             If there are fewer than two rows of positive weight.
         """
         jets, z = self._read_events(X, y)
-        weight = _check_weight(sample_weight, z)
+        weight = check_density_weight(sample_weight, z)
         rows = np.flatnonzero(weight)
         if len(rows) < 2:
             raise ValueError(
@@ -501,7 +490,12 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             for _ in range(self.n_ensemble)
         ]
         networks, self.loss_curves_ = (list(part) for part in zip(*fits, strict=True))
-        self._ensemble = AnsatzEnsemble(networks, device)
+        reference = None
+        if self.loss == "infonce":
+            odds = sample.weight / sample.weight.sum()
+            rows = rng.choice(len(odds), min(_N_REFERENCE, len(odds)), p=odds)
+            reference = sample.z[rows]
+        self._ensemble = AnsatzEnsemble(networks, device, reference)
 
     def _architecture(self, sample: Sample) -> dict[str, Any]:
         architecture: dict[str, Any] = {
@@ -525,21 +519,10 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             "latent_scale": self._inputs.typical_total,
         }
 
-    # T of events (first row), and of their x with the z of others.
+    # Log ratios of events (first row), and of their x with the z of others.
     def _shuffled_values(self, sample: Sample) -> Array:
         n_shuffles = min(self.n_mi_shuffles, len(sample.z) - 1)
-        values = self._ensemble.log_ratio(
-            sample.inputs, sample.z, n_shuffles=n_shuffles
-        )
-        return values - self._open_offset(sample.inputs)
-
-    # InfoNCE leaves the offset A(x) open. The mean of the ratio over the spectrum of z
-    # is one for every x.
-    def _open_offset(self, inputs: Inputs) -> Array | float:
-        if self.loss != "infonce":
-            return 0.0
-        values = self._ensemble.log_ratio(inputs, self._reference, grid=True)
-        return logsumexp(values, axis=0) - np.log(len(values))
+        return self._ensemble.log_ratio(sample.inputs, sample.z, n_shuffles=n_shuffles)
 
 
 def _as_sizes(sizes: Sequence[int], name: str) -> tuple[int, ...]:
@@ -547,34 +530,3 @@ def _as_sizes(sizes: Sequence[int], name: str) -> tuple[int, ...]:
     if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
         raise ValueError(f"{name} must hold positive integers, got {sizes!r}.")
     return widths
-
-
-def _check_weight(sample_weight: ArrayLike | None, z: Array) -> Array:
-    weight = _check_sample_weight(sample_weight, z, dtype=np.float64)
-    if (weight < 0).any():
-        raise ValueError(
-            "sample_weight must not be negative: a likelihood ratio needs densities."
-        )
-    return weight
-
-
-def _check_values(z: Array) -> None:
-    if len(z) < _MIN_ROWS:
-        raise ValueError(
-            f"a fit needs {_MIN_ROWS} rows of positive weight, got n_samples = "
-            f"{len(z)}."
-        )
-    for column, values in enumerate(z.T):
-        n_distinct = len(np.unique(values))
-        if n_distinct == 1:
-            raise ValueError(
-                f"y is constant (column {column}): there is nothing to regress."
-            )
-        if n_distinct < min(len(z), max(_MIN_DISTINCT, _MIN_DISTINCT_PART * len(z))):
-            warnings.warn(
-                f"y takes only {n_distinct} values in {len(z)} rows (column {column}): "
-                "the likelihood ratio is learnt from pairs of different values, and "
-                "needs a continuous target.",
-                UserWarning,
-                stacklevel=3,
-            )
