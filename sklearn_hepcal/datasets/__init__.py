@@ -3,6 +3,7 @@
 from ._dijets import load_dijets
 from ._flavour_scores import load_flavour_scores
 from ._resolution import ResolutionProblem, make_resolution_problem
+from ._smearing import smear_particles
 from ._transport import TransportMap, TransportProblem, make_transport_problem
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "load_flavour_scores",
     "make_resolution_problem",
     "make_transport_problem",
+    "smear_particles",
 ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._sample_statistics import merged_weights, quantiles
+from ._sample_statistics import check_count, merged_weights, quantiles
 from ._validation import Array, check_scores, check_weights
 
 _KINDS = ("ratio", "difference")
@@ -61,9 +60,15 @@ class BinnedResponse:
 
         Raises
         ------
+        TypeError
+            If a number of bins is not an integer.
         ValueError
             If an argument is unusable.
         """
+        _check_column(y_true, "y_true")
+        _check_column(y_pred, "y_pred")
+        if sample_weight is not None:
+            _check_column(sample_weight, "sample_weight")
         true, predicted = check_scores(y_true, "y_true"), check_scores(y_pred, "y_pred")
         if len(true) != len(predicted):
             raise ValueError(
@@ -110,6 +115,12 @@ class BinnedResponse:
         )
 
 
+def _check_column(values: ArrayLike, name: str) -> None:
+    shape = np.shape(values)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(f"{name} must have one dimension, got the shape {shape}.")
+
+
 def _response(true: Array, predicted: Array, kind: str) -> Array:
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
@@ -127,12 +138,14 @@ def _edges(true: Array, weights: Array, bins: int | ArrayLike | None) -> Array:
     if bins is None:
         # One bin also for rows of a single true value.
         return np.array([true.min(), true.max()])
-    if isinstance(bins, Integral):
+    if np.ndim(bins) == 0:
+        n_bins = check_count(bins, "bins", 1)
         distinct, index = np.unique(true, return_inverse=True)
-        levels = np.linspace(0.0, 1.0, int(bins) + 1)
+        levels = np.linspace(0.0, 1.0, n_bins + 1)
         mass = merged_weights(index, weights, len(distinct))
         edges = quantiles(distinct, mass, levels)
     else:
+        _check_column(bins, "bins")
         edges = check_scores(bins, "bins")
     if len(edges) < 2 or (np.diff(edges) <= 0).any():
         raise ValueError(f"bins must give two or more increasing edges, got {edges}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
 from ._validation import Array, check_paired, check_scores, check_weights
+
+_MAX_ASYMMETRY = 1e-5
 
 
 class Coverage(NamedTuple):
@@ -60,6 +63,8 @@ def coverage(
 
     Raises
     ------
+    TypeError
+        If `level` is not a number.
     ValueError
         If shapes do not match, a value is not finite, not exactly one of `std` and
         `cov` is given, a standard deviation is not positive, a covariance is not
@@ -78,6 +83,8 @@ def coverage(
     true, predicted = check_paired(
         _columns(y_true), _columns(y_pred), ("y_true", "y_pred")
     )
+    if not isinstance(level, Real):
+        raise TypeError(f"level must be a number between 0 and 1, got {level!r}.")
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
     if (std is None) == (cov is None):
@@ -99,15 +106,17 @@ def _columns(values: ArrayLike) -> Array:
 def _std_factor(std: ArrayLike, true: Array) -> Array:
     if true.shape[1] != 1:
         raise ValueError(f"std is for one column, got {true.shape[1]}; give cov.")
+    n, shape = len(true), np.shape(std)
+    if shape not in ((n,), (n, 1)):
+        raise ValueError(f"std must have shape {(n,)}, got {shape}.")
     checked = check_scores(std, "std")
-    if len(checked) != len(true):
-        raise ValueError(f"std has {len(checked)} entries for {len(true)} rows.")
     if (checked <= 0).any():
         raise ValueError(f"std must be positive, got {checked.min():g}.")
     return checked[:, None, None]
 
 
-# Cholesky reads one triangle only, so that symmetry is checked apart.
+# Cholesky reads one triangle only, so that symmetry is checked apart: of correlations,
+# as an element that should be zero is only rounding.
 def _cov_factor(cov: ArrayLike | None, true: Array) -> Array:
     matrices = np.asarray(cov, dtype=np.float64)
     n, dim = true.shape
@@ -116,7 +125,13 @@ def _cov_factor(cov: ArrayLike | None, true: Array) -> Array:
     factor: Array = np.full_like(matrices, np.nan)
     with suppress(np.linalg.LinAlgError):
         factor[:] = np.linalg.cholesky(matrices)
-    symmetric = np.allclose(matrices, np.swapaxes(matrices, 1, 2), rtol=1e-5, atol=0)
-    if not (symmetric and np.isfinite(factor).all()):
+    if not (np.isfinite(factor).all() and _is_symmetric(matrices)):
         raise ValueError("cov must be finite, symmetric and positive definite.")
     return factor
+
+
+def _is_symmetric(matrices: Array) -> bool:
+    widths = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+    scale = widths[:, :, None] * widths[:, None, :]
+    asymmetry = np.abs(matrices - np.swapaxes(matrices, 1, 2))
+    return bool((asymmetry <= _MAX_ASYMMETRY * scale).all())

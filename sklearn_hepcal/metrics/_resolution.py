@@ -82,7 +82,8 @@ def resolution(
         Width and centre:
 
         - "quantile": half the width of the central 68.27 %, and the median;
-        - "std": the standard deviation, which far tails dominate, and the mean;
+        - "std": the standard deviation, which far tails dominate, and the mean
+          (divided by ``n``, not ``n - 1``; see Notes);
         - "fit": those of a Gaussian fitted within 1.5 widths around its centre.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Non-negative weights of the rows.
@@ -100,10 +101,18 @@ def resolution(
 
     Raises
     ------
+    TypeError
+        If a number of `bins` or `n_bootstrap` is not an integer.
     ValueError
         If the rows do not match or are not finite, a true value is not positive for
         ``kind="ratio"``, the edges do not increase, the weights do not fit, `method`
         is unknown or `n_bootstrap` is below 2.
+
+    Notes
+    -----
+    A row of weight two and a repeated row give the same value, and so does any unit of
+    the weights. No correction for a small sample can do both, so that the "std" of few
+    rows is too small, by about ``1 / (2 n)`` of it from the divisor.
 
     Examples
     --------

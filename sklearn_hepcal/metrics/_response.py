@@ -13,6 +13,8 @@ from ._binned_response import BinnedResponse
 from ._sample_statistics import mode, with_error
 from ._validation import Array
 
+_SINGLE_ROW = 1e-12
+
 
 class ResponseClosure(NamedTuple):
     """Responses in bins of the true value.
@@ -83,10 +85,13 @@ def response_closure(
     -------
     ResponseClosure
         Means, modes and their errors. An empty bin has a count of 0 and is NaN
-        otherwise; one row gives no error (NaN).
+        otherwise; one row, or one of all the weight, gives no error of the mean, and
+        one row none of the mode (NaN).
 
     Raises
     ------
+    TypeError
+        If a number of `bins` or `n_bootstrap` is not an integer.
     ValueError
         If the rows do not match or are not finite, a true value is not positive for
         ``kind="ratio"``, the edges do not increase, the weights do not fit or
@@ -94,10 +99,17 @@ def response_closure(
 
     Notes
     -----
-    The mode is extrapolated from Gaussian fits to the core, within one and two widths
-    around the fitted centre. With 10 000 rows of a log-normal response of 10 % width,
-    its error is 0.3 % and its bias 0.1 %. The maximum of a kernel density estimate has
-    an error of 0.45 %, and the centre of a fit within 1.5 widths a bias of 0.6 %.
+    A row of weight two and a repeated row give the same means and modes. The error of
+    the mean takes weights as those of simulated events instead: it is
+    ``sqrt(sum w^2 (r - mean)^2 / (1 - sum w^2))`` for weights of sum 1, that is, for
+    equal ones, the usual ``std / sqrt(n - 1)`` with the "std" of `resolution`.
+
+    The mode is extrapolated from the centres of the core within one and two widths of
+    a Gaussian fitted to it, by one width at most and never out of the sample. With
+    10 000 rows of a log-normal response of 10 % width its error is 0.3 % and its bias
+    +0.1 %; for a width of 30 % they are 0.9 % and +0.7 %. For 10 %, the maximum of a
+    kernel density estimate has an error of 0.45 %, and the centre of a fit within 1.5
+    widths a bias of 0.6 %. A few rows give a central value rather than a peak.
 
     Examples
     --------
@@ -125,14 +137,15 @@ def response_closure(
     )
 
 
-# The error has the unbiased variance of a sample of the effective size.
+# The error has the unbiased variance of a sample of the effective size. Weights that
+# are one row within rounding leave no variance.
 def _mean_with_error(values: Array, weights: Array) -> tuple[float, float]:
     if len(values) == 0:
         return np.nan, np.nan
     weights = weights / weights.sum()
     mean = float(weights @ values)
-    if len(values) == 1:
-        return mean, np.nan
     squares = weights**2
-    variance = squares @ (values - mean) ** 2 / (1 - squares.sum())
-    return mean, float(np.sqrt(variance))
+    spare = 1 - squares.sum()
+    if spare < _SINGLE_ROW:
+        return mean, np.nan
+    return mean, float(np.sqrt(squares @ (values - mean) ** 2 / spare))

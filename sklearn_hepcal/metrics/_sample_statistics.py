@@ -7,6 +7,7 @@ each, so that a row of weight two and a repeated row are the same thing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 from numpy.random import RandomState
@@ -17,9 +18,43 @@ from ._validation import Array
 
 _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-6
+# Part of the weight below which the difference of two sums is rounding.
+_NEGLIGIBLE = 1e-12
 _MODE_WINDOWS = (1.0, 2.0)
 
 Statistic = Callable[[Array, Array], float]
+
+
+def check_count(value: object, name: str, minimum: int) -> int:
+    """Check a number of things.
+
+    Parameters
+    ----------
+    value : object
+        The number.
+    name : str
+        Name of the argument, for the error.
+    minimum : int
+        Smallest allowed number.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If the value is not an integer; a truth value is none.
+    ValueError
+        If it is too small.
+    """
+    message = f"{name} must be an integer of at least {minimum}, got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(message)
+    if value < minimum:
+        raise ValueError(message)
+    return int(value)
 
 
 def with_error(
@@ -53,11 +88,12 @@ def with_error(
 
     Raises
     ------
+    TypeError
+        If `n_bootstrap` is not an integer.
     ValueError
         If `n_bootstrap` is below 2.
     """
-    if n_bootstrap < 2:
-        raise ValueError(f"n_bootstrap must be at least 2, got {n_bootstrap!r}.")
+    check_count(n_bootstrap, "n_bootstrap", 2)
     if len(values) == 0:
         return np.nan, np.nan
     distinct, index = np.unique(values, return_inverse=True)
@@ -118,6 +154,9 @@ def quantiles(values: Array, mass: Array, levels: Array) -> Array:
 def mean_and_std(values: Array, mass: Array) -> tuple[float, float]:
     """Compute the mean and the standard deviation.
 
+    The deviation has no correction for a small sample: this would need to know how
+    many rows a weight stands for, and so depend on the unit of the weights.
+
     Parameters
     ----------
     values, mass : array of shape (n_distinct,)
@@ -176,34 +215,19 @@ def gaussian_core(
     width : float
         Its standard deviation.
     """
-    median, width = median_and_half_width(values, mass)
-    # Sums from the median lose no digits to an offset of the sample.
-    x, centre = values - median, 0.0
-    sums = np.zeros((3, len(x) + 1))
-    np.cumsum([mass, mass * x, mass * x**2], axis=1, out=sums[:, 1:])
+    centre, width = median_and_half_width(values, mass)
     inside = norm.cdf(window) - norm.cdf(-window)
-    kept_variance = 1 - 2 * window * norm.pdf(window) / inside
-    for _ in range(_MAX_ITERATIONS):
-        reach = window * width
-        first = np.searchsorted(x, centre - reach)
-        last = np.searchsorted(x, centre + reach, side="right")
-        if last - first < 2:
-            break
-        total, linear, square = sums[:, last] - sums[:, first]
-        mean = linear / total
-        spread = np.sqrt(max(square / total - mean**2, 0.0) / kept_variance)
-        step = abs(mean - centre) + abs(spread - width)
-        centre, width = mean, spread
-        if step <= _TOLERANCE * width:
-            break
-    return float(median + centre), float(width)
+    kept = np.sqrt(1 - 2 * window * norm.pdf(window) / inside)
+    return _follow(values, mass, centre, width, lambda spread: spread / kept, window)
 
 
 def mode(values: Array, mass: Array) -> float:
-    """Estimate the mode from Gaussian fits to the core.
+    """Estimate the mode from the core of a sample.
 
-    On a skewed law the centre of such a fit moves away from the mode by the square of
-    its window, to leading order. Two windows extrapolate it to none.
+    On a skewed law the centre of a window that follows the rows moves away from the
+    mode by the square of its reach, to leading order. Two windows, within one and two
+    widths of the core, extrapolate it to none. As both take the width of the narrow
+    one, a second peak further out does not pull the wide one away.
 
     Parameters
     ----------
@@ -213,8 +237,42 @@ def mode(values: Array, mass: Array) -> float:
     Returns
     -------
     float
-        The mode.
+        The mode, at most one width from the centre of the core and never outside of
+        the sample.
     """
-    narrow, wide = (gaussian_core(values, mass, k)[0] for k in _MODE_WINDOWS)
-    lever = (_MODE_WINDOWS[1] / _MODE_WINDOWS[0]) ** 2
-    return (lever * narrow - wide) / (lever - 1)
+    near, far = _MODE_WINDOWS
+    narrow, width = gaussian_core(values, mass, near)
+    wide, _ = _follow(values, mass, narrow, width, lambda _: width, far)
+    step = (narrow - wide) / ((far / near) ** 2 - 1)
+    extrapolated = narrow + np.clip(step, -width, width)
+    return float(np.clip(extrapolated, values[0], values[-1]))
+
+
+# Centre and width reproduce themselves from the rows within `window` widths.
+def _follow(
+    values: Array,
+    mass: Array,
+    centre: float,
+    width: float,
+    new_width: Callable[[float], float],
+    window: float,
+) -> tuple[float, float]:
+    # Sums from the first centre lose no digits to an offset of the sample.
+    x, start, centre = values - centre, centre, 0.0
+    sums = np.zeros((3, len(x) + 1))
+    np.cumsum([mass, mass * x, mass * x**2], axis=1, out=sums[:, 1:])
+    negligible = _NEGLIGIBLE * sums[0, -1]
+    for _ in range(_MAX_ITERATIONS):
+        reach = window * width
+        first = np.searchsorted(x, centre - reach)
+        last = np.searchsorted(x, centre + reach, side="right")
+        total, linear, square = sums[:, last] - sums[:, first]
+        if last - first < 2 or total <= negligible:
+            break
+        mean = linear / total
+        spread = new_width(np.sqrt(max(square / total - mean**2, 0.0)))
+        step = abs(mean - centre) + abs(spread - width)
+        centre, width = mean, spread
+        if step <= _TOLERANCE * width:
+            break
+    return float(start + centre), float(width)

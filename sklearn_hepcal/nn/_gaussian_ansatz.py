@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -254,20 +256,31 @@ class RatioObjective(nn.Module):
         Shuffled events for every event.
     n_steps : int
         Steps of the training, over which a term D fades out.
+    max_log_ratio : float
+        Where the Donsker-Varadhan bound stops to reward larger values for an event.
+        Shuffled events oppose them only where there are any; at the far end of a
+        falling spectrum T would grow without limit.
     """
 
     def __init__(
-        self, network: GaussianAnsatz, loss: str, n_shuffles: int, n_steps: int
+        self,
+        network: GaussianAnsatz,
+        loss: str,
+        n_shuffles: int,
+        n_steps: int,
+        max_log_ratio: float = math.inf,
     ) -> None:
         super().__init__()
         self.network = network
-        self.loss = {
-            "dv": _donsker_varadhan,
+        losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "dv": self._donsker_varadhan,
             "bce": _cross_entropy,
             "infonce": _info_nce,
-        }[loss]
+        }
+        self.loss = losses[loss]
         self.n_shuffles = n_shuffles
         self.n_steps = n_steps
+        self.max_log_ratio = max_log_ratio
         self.step = 0
 
     def forward(self, z: Tensor, weight: Tensor, **inputs: Tensor) -> Tensor:
@@ -295,15 +308,13 @@ class RatioObjective(nn.Module):
         value = self.network(code, shuffled(z, self.n_shuffles))
         return self.loss(value, shuffled(weight, self.n_shuffles))
 
-
-def _donsker_varadhan(value: Tensor, weight: Tensor) -> Tensor:
-    joint = (weight[0] * value[0]).sum() / weight[0].sum()
-    # Both marginals are weighted: a shuffled event has the product of two weights.
-    product = (weight[0] * weight[1:]).log()
-    normaliser = (value[1:] + product).flatten().logsumexp(
-        0
-    ) - product.flatten().logsumexp(0)
-    return normaliser - joint
+    def _donsker_varadhan(self, value: Tensor, weight: Tensor) -> Tensor:
+        # Both marginals are weighted: a shuffled event has the product of two weights.
+        product = (weight[0].log() + weight[1:].log()).flatten()
+        normaliser = (value[1:].flatten() + product).logsumexp(0) - product.logsumexp(0)
+        limit = normaliser.detach() + self.max_log_ratio
+        joint = (weight[0] * value[0].minimum(limit)).sum() / weight[0].sum()
+        return normaliser - joint
 
 
 def _cross_entropy(value: Tensor, weight: Tensor) -> Tensor:
@@ -312,11 +323,8 @@ def _cross_entropy(value: Tensor, weight: Tensor) -> Tensor:
     return joint + (product * softplus(value[1:])).sum() / product.sum()
 
 
-# Which z is the event's own? Those of others count as many as they are, with their
-# shares of the weight.
+# Which z is the event's own? Every z counts with its weight.
 def _info_nce(value: Tensor, weight: Tensor) -> Tensor:
-    n_others = len(value) - 1
-    share = (n_others * weight[1:] / weight[1:].sum(dim=0)).log()
-    every = torch.cat([value[:1], value[1:] + share])
+    every = value + weight.log()
     chosen = every[0] - every.logsumexp(0)
     return -(weight[0] * chosen).sum() / weight[0].sum()

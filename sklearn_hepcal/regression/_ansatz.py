@@ -25,7 +25,7 @@ _N_BATCHES = 16
 _MIN_BATCH = 32
 # What keeps the first line finite: least noise of the inputs, and least precision, in
 # units of their variances.
-_LEAST_NOISE = 1e-4
+_LEAST_NOISE = 1e-8
 _LEAST_PRECISION = 1e-2
 
 
@@ -54,8 +54,6 @@ class AnsatzEnsemble:
     ----------
     networks : list of dict
         Networks in numpy, from `sklearn_hepcal.nn.export_module`.
-    device : str
-        Torch device.
     reference : array of shape (k, n_targets) or None
         A sample of z over which the ratio of every event is normalised to a mean of
         one: for InfoNCE, which leaves the offset A(x) open.
@@ -64,11 +62,9 @@ class AnsatzEnsemble:
     def __init__(
         self,
         networks: list[dict[str, Any]],
-        device: str,
         reference: Array | None = None,
     ) -> None:
         self.networks = networks
-        self.device = device
         self.reference = reference
 
     def estimate(self, inputs: Inputs) -> tuple[Array, Array]:
@@ -120,24 +116,35 @@ class AnsatzEnsemble:
         if self.reference is None:
             return values
         every = self.reference[:, None]
-        norms = self._values(inputs, lambda rows: every.repeat(len(rows), axis=1))
-        return values - logsumexp(norms, axis=0) + np.log(len(norms))
+        sums = self._values(
+            inputs, lambda rows: every.repeat(len(rows), axis=1), reduce=_log_sum
+        )
+        return values - sums + np.log(len(every))
 
     # Mean T of events and of the z that are chosen for their rows, (n_z, n_rows).
-    def _values(self, inputs: Inputs, choose: Callable[..., Array]) -> Array:
+    def _values(
+        self,
+        inputs: Inputs,
+        choose: Callable[..., Array],
+        reduce: Callable[[Array], Array] = np.asarray,
+    ) -> Array:
         def evaluate(network: Any, code: Any, rows: Any) -> tuple[Any]:
-            return (network(code, code.new_tensor(choose(rows.cpu().numpy()))).T,)
+            return (network(code, code.new_tensor(choose(rows.numpy()))).T,)
 
-        n_z = len(choose(np.arange(1)))
-        size = min(_EVENTS, max(1, _PAIRS // n_z))
-        return self._mean(evaluate, inputs, size)[0].T
+        n_z, _, n_targets = choose(np.arange(1)).shape
+        size = min(_EVENTS, max(1, _PAIRS // (n_z * n_targets**2)))
+        return self._mean(evaluate, inputs, size, reduce)[0].T
 
-    # Mean over the networks of what is evaluated for each.
+    # Mean over the networks of what is evaluated for each, reduced chunk by chunk.
     def _mean(
-        self, evaluate: Callable[..., tuple[Any, ...]], inputs: Inputs, size: int
+        self,
+        evaluate: Callable[..., tuple[Any, ...]],
+        inputs: Inputs,
+        size: int,
+        reduce: Callable[[Array], Array] = np.asarray,
     ) -> list[Array]:
         chunks = [
-            [np.mean(part, axis=0) for part in zip(*members, strict=True)]
+            [reduce(np.mean(part, axis=0)) for part in zip(*members, strict=True)]
             for members in self._chunks(evaluate, inputs, size)
         ]
         return [np.concatenate(part) for part in zip(*chunks, strict=True)]
@@ -151,21 +158,23 @@ class AnsatzEnsemble:
 
         # Double precision: what is predicted for a row does not depend on the others.
         networks: list[Any] = [
-            nn.load_module(state, dtype=torch.float64, device=self.device)
-            for state in self.networks
+            nn.load_module(state, dtype=torch.float64) for state in self.networks
         ]
         dataset = inputs.dataset(torch.float64, row=np.arange(len(inputs.features)))
         with torch.no_grad():
             for batch in dataset.batches(size, shuffle=False):
-                moved = {name: part.to(self.device) for name, part in batch.items()}
-                rows = moved.pop("row")
+                rows = batch.pop("row")
                 yield [
                     [
-                        part.cpu().numpy()
-                        for part in evaluate(network, network.encode(**moved), rows)
+                        part.numpy()
+                        for part in evaluate(network, network.encode(**batch), rows)
                     ]
                     for network in networks
                 ]
+
+
+def _log_sum(values: Array) -> Array:
+    return np.asarray(logsumexp(values, axis=1, keepdims=True))
 
 
 def fit_ansatz(
@@ -217,8 +226,15 @@ def fit_ansatz(
     with nn.seeded(seed, settings.device):
         network = nn.GaussianAnsatz(**architecture)
         network.start_from_line(*_first_line(sample))
-        objective = nn.RatioObjective(network, loss, n_shuffles, n_steps)
+        objective = nn.RatioObjective(
+            network, loss, n_shuffles, n_steps, max_log_ratio=math.log(len(rows))
+        )
         losses = nn.train(objective, rows, settings, validation)
+    if not np.isfinite(losses[-1]).all():
+        raise ValueError(
+            "the training diverged, with a loss of NaN or infinity: scale down very "
+            f"large values, or lower learning_rate={settings.learning_rate}."
+        )
     return nn.export_module(network), losses
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -14,20 +15,30 @@ from sklearn.utils.validation import (
     check_array,
     check_is_fitted,
     check_random_state,
-    validate_data,
 )
 
 from ..jets import Jets, check_jets, validate_jets
 from ._ansatz import AnsatzEnsemble, Sample, fit_ansatz
 from ._information import log_normaliser, mutual_information_bound
 from ._inputs import Array, JetInputs, TableInputs
-from ._validation import check_continuous, check_density_weight
+from ._validation import check_continuous, check_density_weight, check_scale
 
 # Values of z over which InfoNCE, which does not normalise T in z, is normalised.
 _N_REFERENCE = 1000
 # Events of a batch of the validation loss.
 _VALIDATION_BATCH = 10_000
 _WEIGHTING = {"efn": "energy", "pfn": "count"}
+# What a fit sets, beside the names and numbers of columns.
+_FITTED = ("_model", "loss_curves_", "mutual_information_", "jet_feature_names_in_")
+
+
+@dataclass(frozen=True)
+class _Model:
+    inputs: TableInputs | JetInputs
+    scaler: StandardScaler
+    ensemble: AnsatzEnsemble
+    log_normaliser: float
+    single: bool
 
 
 class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
@@ -49,7 +60,8 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         "mlp" reads a table of features. "efn" and "pfn" read the constituents of jets
         by an energy flow network, which is infrared and collinear safe, or a particle
         flow network [2]_. They also see the sum of the constituents' pt, the rapidity
-        of the jet axis, and the features that the jets have besides.
+        of the jet axis, and the features that the jets have besides. "efn" reads the
+        pt and the directions of constituents, "pfn" all their columns.
     loss : {"dv", "bce", "infonce"}, default="dv"
         What is minimised: the Donsker-Varadhan bound, the cross-entropy between events
         and shuffled events, whose gradients stay bounded for mutual informations
@@ -70,12 +82,12 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     activation : {"relu", "leaky_relu", "silu", "gelu"}, default="silu"
         Activation of all networks.
     particle_id : str or None, default="pdgid"
-        Column of the constituents that holds PDG identifiers. "pfn" treats them as
-        categories (identifiers not seen in `fit` as unknown), "efn" leaves the column
-        out. Jets need not have it. None if every column is a number.
+        Column of the constituents that holds PDG identifiers, which "pfn" treats as
+        categories (identifiers not seen in `fit` as unknown). Jets need not have the
+        default column. None if every column is a number.
     n_ensemble : int, default=1
         Networks that are trained from different starts on the same rows. Their mean T
-        is used.
+        is used, and for its maximum the mean of their parabolas.
     n_mi_shuffles : int, default=32
         How many do for the mutual information.
     max_epochs : int or None, default=None
@@ -95,8 +107,9 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     validation_fraction : float, default=0.1
         Part of the rows that is held out, for early stopping, for
         `mutual_information_` and for the normalisation of `log_ratio`.
-    device : str, default="cpu"
-        Torch device; "auto" takes a GPU when there is one.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where the networks are trained; "auto" takes a GPU when there is one. The fitted
+        ones run on the CPU.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
@@ -119,13 +132,14 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     ------
     ValueError
         In `fit`, if X or y hold NaN or infinities, if y is constant, if there are
-        fewer than four rows of positive weight or negative weights, or if jets have no
-        constituents where these are needed.
+        fewer than four rows of positive weight or negative weights, if jets have no
+        constituents where these are needed, or if the training diverges.
 
     Warns
     -----
     UserWarning
-        If y takes few different values: shuffled events are then no contrast.
+        If y takes few different values: shuffled events are then no contrast. If the
+        spread of a column is that of a few outliers.
 
     See Also
     --------
@@ -138,14 +152,20 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     The first guess of B is the maximum likelihood of a linear model of x given z. The
     network learns what differs from it. Inputs and targets are standardised inside.
 
-    What cannot be expected: a likelihood with several maxima has no such form. B
-    follows the likelihood out to the ends of the training spectrum, beyond which it
-    extrapolates. At a maximum, curvature is not coverage where the likelihood is not
-    Gaussian. And the method shares the bias, of the order of the squared resolution,
+    What cannot be expected: the parabola fits a likelihood with one maximum that is
+    close to Gaussian where it is large. B is not its maximum where that is flat, and
+    may lie anywhere for several maxima. Curvature is then no coverage either. B
+    follows the likelihood to the ends of the training spectrum and extrapolates
+    beyond, and is uncertain where that has few events: for a falling spectrum, give
+    logarithms, which then also have the relative resolution as their covariance. Along
+    directions of z that x does not tell, the covariance is set by a floor of the
+    precision. And the method shares the bias, of the order of the squared resolution,
     of every maximum likelihood estimate for a curved response.
 
-    The mutual information is a mean of held-out rows. Its value on a mini-batch, or
-    its largest over a training, is higher than the truth.
+    The mutual information is a mean over rows that no weight was fitted to (with
+    `early_stopping`, those of `mutual_information_` chose the epoch). Its value on a
+    mini-batch, or its largest over a training, is higher than the truth. Below some
+    hundred rows it says little.
 
     References
     ----------
@@ -172,15 +192,18 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         "loss": [StrOptions({"dv", "bce", "infonce"})],
         "n_shuffles": [Interval(Integral, 1, None, closed="left")],
         "d_schedule": [StrOptions({"anneal"}), None],
-        "hidden_layer_sizes": ["array-like"],
-        "phi_layer_sizes": ["array-like"],
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "phi_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"relu", "leaky_relu", "silu", "gelu"})],
         "particle_id": [str, None],
         "n_ensemble": [Interval(Integral, 1, None, closed="left")],
         "n_mi_shuffles": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "batch_size": [Interval(Integral, 4, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -210,7 +233,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         early_stopping: bool = True,
         n_iter_no_change: int = 10,
         validation_fraction: float = 0.1,
-        device: str = "cpu",
+        device: str = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -261,7 +284,10 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             The fitted regressor.
         """
         self._validate_params()
-        z, self._single = self._read_target(y)
+        # What a failed or interrupted fit leaves must not look like a fitted one.
+        for name in _FITTED:
+            self.__dict__.pop(name, None)
+        z, single = _read_target(y)
         jets = self._read(X, reset=True)
         check_consistent_length(jets, z)
         weight = check_density_weight(sample_weight, z)
@@ -273,21 +299,28 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         n_held_out = round(self.validation_fraction * len(rows))
         held_out, train = np.split(rows, [min(max(n_held_out, 2), len(rows) - 2)])
         weight = weight / weight[used].mean()
-        self._inputs = self._make_inputs().fit(jets[train], weight[train])
-        self._scaler = StandardScaler().fit(z[train], sample_weight=weight[train])
+        inputs = self._make_inputs().fit(jets[train], weight[train])
+        scaler = StandardScaler().fit(z[train], sample_weight=weight[train])
+        check_scale(scaler, z[train], "y")
+        if isinstance(inputs, TableInputs):
+            check_scale(inputs.features, jets.features[train], "X")
         sample, validation = (
             Sample(
-                self._inputs.transform(jets[part]),
-                self._scaler.transform(z[part]),
-                weight[part],
+                inputs.transform(jets[part]), scaler.transform(z[part]), weight[part]
             )
             for part in (train, held_out)
         )
-        self._fit_networks(sample, validation, rng)
-        values = self._shuffled_values(validation)
-        self._log_normaliser = log_normaliser(values, validation.weight)
+        ensemble, curves = self._fit_ensemble(inputs, sample, validation, rng)
+        values = self._shuffled_values(ensemble, validation)
+        self._model = _Model(
+            inputs, scaler, ensemble, log_normaliser(values, validation.weight), single
+        )
+        self.loss_curves_ = curves
         self.mutual_information_ = mutual_information_bound(values, validation.weight)
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
 
     def predict(
         self, X: Any, return_std: bool = False, return_cov: bool = False
@@ -324,18 +357,19 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
                 "return_std and return_cov cannot both be set: the variances are the "
                 "diagonal of the covariance."
             )
-        inputs = self._inputs.transform(self._read(X, reset=False))
-        scaled, precision = self._ensemble.estimate(inputs)
-        z = self._scaler.inverse_transform(scaled)
-        z = z[:, 0] if self._single else z
+        model = self._model
+        inputs = model.inputs.transform(self._read(X, reset=False))
+        scaled, precision = model.ensemble.estimate(inputs)
+        z = model.scaler.inverse_transform(scaled)
+        z = z[:, 0] if model.single else z
         if not return_std and not return_cov:
             return z
-        unit = self._scaler.scale_
+        unit = model.scaler.scale_
         cov = np.asarray(np.linalg.inv(precision) * np.outer(unit, unit), np.float64)
         if return_cov:
             return z, cov
         std = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-        return z, std[:, 0] if self._single else std
+        return z, std[:, 0] if model.single else std
 
     def log_ratio(self, X: Any, y: ArrayLike) -> Array:
         """Log of the likelihood ratio p(x|z) / p(x).
@@ -355,8 +389,9 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             sample.
         """
         jets, z = self._read_events(X, y)
-        inputs = self._inputs.transform(jets)
-        return self._ensemble.log_ratio(inputs, z)[0] - self._log_normaliser
+        inputs = self._model.inputs.transform(jets)
+        values = self._model.ensemble.log_ratio(inputs, z)[0]
+        return values - self._model.log_normaliser
 
     def mutual_information(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -375,8 +410,9 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         value : float
-            Donsker-Varadhan bound of the fitted ratio: in expectation it is not above
-            the true mutual information. The same sample always gives the same value.
+            Donsker-Varadhan bound of the fitted ratio. In a large sample it is not
+            above the true mutual information. The same sample always gives the same
+            value.
         error : float
             Its standard error.
 
@@ -395,8 +431,10 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             )
         # Neighbours may be alike: the z of other events are those of random ones.
         rows = np.random.RandomState(0).permutation(rows)
-        sample = Sample(self._inputs.transform(jets[rows]), z[rows], weight[rows])
-        return mutual_information_bound(self._shuffled_values(sample), sample.weight)
+        inputs = self._model.inputs.transform(jets[rows])
+        sample = Sample(inputs, z[rows], weight[rows])
+        values = self._shuffled_values(self._model.ensemble, sample)
+        return mutual_information_bound(values, sample.weight)
 
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -420,14 +458,6 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         """
         return self.mutual_information(X, y, sample_weight)[0]
 
-    # The target as a table, and whether it was a single column.
-    def _read_target(self, y: ArrayLike) -> tuple[Array, bool]:
-        values = validate_data(self, y=y, multi_output=True, y_numeric=True)
-        table = check_array(
-            values, dtype=np.float64, ensure_2d=False, input_name="y", estimator=self
-        )
-        return table.reshape(len(table), -1), table.ndim == 1
-
     def _read(self, X: Any, *, reset: bool) -> Jets:
         if self.backbone == "mlp":
             return validate_jets(self, X, reset=reset, require="features")
@@ -447,24 +477,29 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     # Events and their z in the units of the networks.
     def _read_events(self, X: Any, y: ArrayLike) -> tuple[Jets, Array]:
         check_is_fitted(self)
-        z, _ = self._read_target(y)
-        if z.shape[1] != self._scaler.n_features_in_:
+        z, _ = _read_target(y)
+        scaler = self._model.scaler
+        if z.shape[1] != scaler.n_features_in_:
             raise ValueError(
                 f"y has {z.shape[1]} targets, but {type(self).__name__} was fitted "
-                f"with {self._scaler.n_features_in_}."
+                f"with {scaler.n_features_in_}."
             )
         jets = self._read(X, reset=False)
         check_consistent_length(jets, z)
-        return jets, self._scaler.transform(z)
+        return jets, scaler.transform(z)
 
     def _make_inputs(self) -> TableInputs | JetInputs:
         if self.backbone == "mlp":
             return TableInputs()
         return JetInputs(_WEIGHTING[self.backbone], self.particle_id)
 
-    def _fit_networks(
-        self, sample: Sample, held_out: Sample, rng: np.random.RandomState
-    ) -> None:
+    def _fit_ensemble(
+        self,
+        inputs: TableInputs | JetInputs,
+        sample: Sample,
+        held_out: Sample,
+        rng: np.random.RandomState,
+    ) -> tuple[AnsatzEnsemble, list[Array]]:
         from ..nn import resolve_device
 
         device = resolve_device(self.device)
@@ -474,7 +509,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
                 held_out,
                 loss=self.loss,
                 n_shuffles=self.n_shuffles,
-                architecture=self._architecture(sample),
+                architecture=self._architecture(inputs, sample),
                 training={
                     "max_epochs": self.max_epochs,
                     "batch_size": self.batch_size,
@@ -489,15 +524,17 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             )
             for _ in range(self.n_ensemble)
         ]
-        networks, self.loss_curves_ = (list(part) for part in zip(*fits, strict=True))
+        networks, curves = (list(part) for part in zip(*fits, strict=True))
         reference = None
         if self.loss == "infonce":
             odds = sample.weight / sample.weight.sum()
             rows = rng.choice(len(odds), min(_N_REFERENCE, len(odds)), p=odds)
             reference = sample.z[rows]
-        self._ensemble = AnsatzEnsemble(networks, device, reference)
+        return AnsatzEnsemble(networks, reference), curves
 
-    def _architecture(self, sample: Sample) -> dict[str, Any]:
+    def _architecture(
+        self, inputs: TableInputs | JetInputs, sample: Sample
+    ) -> dict[str, Any]:
         architecture: dict[str, Any] = {
             "n_features": sample.inputs.features.shape[1],
             "n_targets": sample.z.shape[1],
@@ -505,27 +542,45 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             "activation": self.activation,
             "inclination": self.d_schedule == "anneal",
         }
-        if isinstance(self._inputs, TableInputs):
+        if isinstance(inputs, TableInputs):
             return architecture
         return architecture | {
             "deep_sets": {
                 "n_coordinates": sample.inputs.constituents["points"].shape[1],
                 "hidden": _as_sizes(self.phi_layer_sizes, "phi_layer_sizes"),
                 "n_latent": self.latent_dim,
-                "weighting": self._inputs.weighting,
+                "weighting": inputs.weighting,
                 "activation": self.activation,
-                "n_categories": self._inputs.n_categories,
+                "n_categories": inputs.n_categories,
             },
-            "latent_scale": self._inputs.typical_total,
+            "latent_scale": inputs.typical_total,
         }
 
     # Log ratios of events (first row), and of their x with the z of others.
-    def _shuffled_values(self, sample: Sample) -> Array:
+    def _shuffled_values(self, ensemble: AnsatzEnsemble, sample: Sample) -> Array:
         n_shuffles = min(self.n_mi_shuffles, len(sample.z) - 1)
-        return self._ensemble.log_ratio(sample.inputs, sample.z, n_shuffles=n_shuffles)
+        return ensemble.log_ratio(sample.inputs, sample.z, n_shuffles=n_shuffles)
 
 
-def _as_sizes(sizes: Sequence[int], name: str) -> tuple[int, ...]:
+# Unlike scikit-learn's `validate_data`, this keeps the names of X.
+def _read_target(y: ArrayLike) -> tuple[Array, bool]:
+    if y is None:
+        raise ValueError(
+            "GaussianAnsatzRegressor requires y to be passed, but the target y is None."
+        )
+    table = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        input_name="y",
+        estimator="GaussianAnsatzRegressor",
+    )
+    if table.ndim == 0:
+        raise ValueError("y must have one row a sample, got a single number.")
+    return table.reshape(len(table), -1), table.ndim == 1
+
+
+def _as_sizes(sizes: int | Sequence[int], name: str) -> tuple[int, ...]:
     widths = tuple(np.atleast_1d(sizes).tolist())
     if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
         raise ValueError(f"{name} must hold positive integers, got {sizes!r}.")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
 
+# Ratios above a part of the number of events are cut: a single event, of which the
+# network thinks too much, must not decide on the mean of all.
+_LARGEST_PART = 0.05
+
+
 def log_normaliser(log_ratio: Array, weight: Array) -> float:
-    """Log of the mean ratio over shuffled events, which is 0 for a true ratio.
+    """Shift that makes the mean ratio over shuffled events one, large ones being cut.
 
     Parameters
     ----------
@@ -22,10 +28,28 @@ def log_normaliser(log_ratio: Array, weight: Array) -> float:
     Returns
     -------
     float
-        The log of the weighted mean.
+        The shift.
     """
-    product = _pair_weights(weight, len(log_ratio) - 1)
-    return float(logsumexp(log_ratio[1:], b=product) - np.log(product.sum()))
+    values, limit = log_ratio[1:], _largest_log_ratio(weight)
+    product = _pair_weights(weight, len(values))
+    upper = float(logsumexp(values, b=product) - np.log(product.sum()))
+    if (values - upper <= limit).all():
+        return upper
+
+    def excess(shift: float) -> float:
+        ratio = np.exp(np.minimum(values - shift, limit))
+        return float(np.sum(product * ratio) / product.sum() - 1)
+
+    step = 1.0
+    while excess(upper - step) < 0:
+        step *= 2
+    return float(brentq(excess, upper - step, upper))
+
+
+# Of the ratios that are not cut.
+def _largest_log_ratio(weight: Array) -> float:
+    n_effective = weight.sum() ** 2 / (weight @ weight)
+    return float(np.log(max(_LARGEST_PART * n_effective, 2.0)))
 
 
 def mutual_information_bound(log_ratio: Array, weight: Array) -> tuple[float, float]:
@@ -46,19 +70,25 @@ def mutual_information_bound(log_ratio: Array, weight: Array) -> tuple[float, fl
 
     Notes
     -----
+    Any function of x and z gives a bound, and so does T where it is cut. The cut
+    limits what a sample of n events can show, some log(n / 20).
+
     The error is that of a mean of the influences of the events: an event enters the
-    first term once, and the second with its x and with its z.
+    first term once, and the second with its x and with its z. The fluctuation of a
+    pair by itself would be counted with both.
     """
     n_shuffles = len(log_ratio) - 1
     product = _pair_weights(weight, n_shuffles)
-    normaliser = log_normaliser(log_ratio, weight)
-    joint = float(weight @ log_ratio[0] / weight.sum())
-    excess = product * (np.exp(log_ratio[1:] - normaliser) - 1) / product.mean()
-    of_z = sum(np.roll(row, shift) for shift, row in enumerate(excess, 1))
-    influence = weight * (log_ratio[0] - joint) / weight.mean()
+    shift = log_normaliser(log_ratio, weight)
+    values = np.minimum(log_ratio - shift, _largest_log_ratio(weight))
+    value = float(weight @ values[0] / weight.sum())
+    excess = product * (np.exp(values[1:]) - 1) / product.mean()
+    of_z = sum(np.roll(row, place) for place, row in enumerate(excess, 1))
+    influence = weight * (values[0] - value) / weight.mean()
     influence = influence - (excess.sum(axis=0) + of_z) / n_shuffles
-    error = np.sqrt(np.mean(influence**2) / len(weight))
-    return joint - normaliser, float(error)
+    variance = np.mean(influence**2) / len(weight)
+    twice = np.sum(excess**2) / excess.size**2
+    return value, float(np.sqrt(max(variance - twice, 0.0)))
 
 
 # Products of the weights of every event and of the next ones.

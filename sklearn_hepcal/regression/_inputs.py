@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 # Least pT of a jet, relative to the mean of the training sample, whose logarithm is
 # still told apart: jets without energy stay finite.
 _MIN_PT = 1e-6
+# A column that need not be there.
+_PARTICLE_ID = "pdgid"
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,15 @@ class JetInputs:
     the transverse momenta and its logarithm, the rapidity of the axis, and the
     features that the jets bring. All of them, and the fractions of momentum that
     weight an energy flow network, do not change with soft or collinear emissions.
-    Momenta may be negative, as those of calorimeter cells are after subtractions.
+    Of constituents, an energy flow network sees the directions only. Momenta may be
+    negative, as those of calorimeter cells are after subtractions.
 
     Parameters
     ----------
     weighting : {"energy", "count"}
         Whether the momentum of a constituent is its weight or a coordinate.
     particle_id : str or None
-        Constituent column with PDG identifiers: categories for the weighting "count",
-        left out for "energy".
+        Constituent column with PDG identifiers: categories for the weighting "count".
 
     Raises
     ------
@@ -155,11 +157,18 @@ class JetInputs:
             This object.
         """
         _check_coordinates(jets)
-        others = [n for n in jets.constituent_names[3:] if n != self.particle_id]
-        self.columns = [jets.constituent_names.index(name) for name in others]
+        self._check_particle_id(jets)
+        self.columns: list[int] = []
         self.ids: NDArray | None = None
-        if self.weighting == "count" and self.particle_id in jets.constituent_names:
-            self.ids = np.unique(self._particle_ids(jets))
+        if self.weighting == "count":
+            names = jets.constituent_names
+            self.columns = [
+                column
+                for column in range(3, len(names))
+                if names[column] != self.particle_id
+            ]
+            if self.particle_id in names:
+                self.ids = np.unique(self._particle_ids(jets))
         fraction, total, axis, points = self._relative(jets)
         self.pt_scale = float(np.average(total, weights=weight)) or 1.0
         # Weighted by momentum, soft constituents do not change the scale either.
@@ -205,6 +214,14 @@ class JetInputs:
         """Number of particle identifiers in the training sample."""
         return 0 if self.ids is None else len(self.ids)
 
+    def _check_particle_id(self, jets: Jets) -> None:
+        names = jets.constituent_names
+        if self.particle_id not in (None, _PARTICLE_ID, *names):
+            raise ValueError(
+                f"particle_id={self.particle_id!r} is not one of the columns "
+                f"{list(names)} of the constituents."
+            )
+
     def _particle_ids(self, jets: Jets) -> NDArray:
         return jets.constituents[:, jets.constituent_names.index(self.particle_id)]
 
@@ -212,11 +229,11 @@ class JetInputs:
     def _relative(self, jets: Jets) -> tuple[Any, ...]:
         pt, y, phi = jets.constituents[:, :3].T
         jet = jets.jet_index
-        total, px, py = (
+        total, size, px, py = (
             np.bincount(jet, column, len(jets))
-            for column in (pt, pt * np.cos(phi), pt * np.sin(phi))
+            for column in (pt, np.abs(pt), pt * np.cos(phi), pt * np.sin(phi))
         )
-        fraction = pt / np.where(total > 0, total, 1.0)[jet]
+        fraction = pt / np.where(size > 0, size, 1.0)[jet]
         axis = np.bincount(jet, fraction * y, len(jets))
         dphi = phi - np.arctan2(py, px)[jet]
         dphi -= 2 * np.pi * np.round(dphi / (2 * np.pi))

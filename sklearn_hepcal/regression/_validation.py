@@ -6,12 +6,15 @@ import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import _check_sample_weight
 
 Array = NDArray[np.float64]
 
 # Two events to train on, and two to hold out.
 _MIN_ROWS = 4
+# The central half of the values spans more than this part of their standard deviation.
+_MIN_CORE = 1e-3
 # Fewer distinct values of z, absolutely and relative to the rows, look discrete.
 _MIN_DISTINCT = 10
 _MIN_DISTINCT_PART = 0.1
@@ -82,3 +85,41 @@ def check_continuous(z: Array) -> None:
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def check_scale(scaler: StandardScaler, table: NDArray, name: str) -> None:
+    """Refuse values whose variance is not a number, and warn of outliers.
+
+    Parameters
+    ----------
+    scaler : StandardScaler
+        Fitted to the table.
+    table : array of shape (n_samples, n_columns)
+        The values.
+    name : str
+        Argument to name.
+
+    Raises
+    ------
+    ValueError
+        If a variance overflows or vanishes beside the mean.
+
+    Warns
+    -----
+    UserWarning
+        If the standard deviation of a column is that of a few outliers.
+    """
+    if not np.isfinite(scaler.var_).all():
+        raise ValueError(
+            f"{name} holds values too large to be squared: choose other units."
+        )
+    core = np.ptp(np.quantile(table, [0.25, 0.75], axis=0), axis=0)
+    for column in np.flatnonzero((core > 0) & (core < _MIN_CORE * scaler.scale_)):
+        warnings.warn(
+            f"column {column} of {name} has outliers: half of its values lie within "
+            f"{core[column]:.3g}, beside a standard deviation of "
+            f"{scaler.scale_[column]:.3g}, and look alike to the networks. Remove the "
+            "outliers, or take logarithms.",
+            UserWarning,
+            stacklevel=3,
+        )

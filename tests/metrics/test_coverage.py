@@ -90,7 +90,8 @@ def test_error_covers_with_weights():
     [
         ({}, "Give either std or cov"),
         ({"std": np.ones(3), "cov": np.ones((3, 1, 1))}, "Give either std or cov"),
-        ({"std": np.ones(2)}, "std has 2 entries for 3 rows"),
+        ({"std": np.ones(2)}, r"std must have shape \(3,\), got \(2,\)"),
+        ({"std": np.ones((3, 2))}, r"std must have shape \(3,\), got \(3, 2\)"),
         ({"std": [1.0, 0.0, 1.0]}, "std must be positive, got 0"),
         ({"std": [1.0, np.nan, 1.0]}, "std must be a non-empty array of finite"),
         ({"cov": np.ones(3)}, r"cov must have shape \(3, 1, 1\), got \(3,\)"),
@@ -114,7 +115,26 @@ def test_std_is_for_one_column():
         coverage(rows, rows, std=np.ones(3))
 
 
-def test_asymmetric_covariance():
-    rows = np.zeros((1, 2))
-    with pytest.raises(ValueError, match="symmetric"):
-        coverage(rows, rows, cov=[[[1.0, 0.5], [0.0, 1.0]]])
+@pytest.mark.parametrize("level", ["0.6", None, [0.6]])
+def test_level_is_a_number(level):
+    message = "level must be a number between 0 and 1, got "
+    with pytest.raises(TypeError, match=message):
+        coverage(np.zeros(3), np.zeros(3), std=np.ones(3), level=level)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_asymmetric_covariance(unit):
+    rows, scale = np.zeros((1, 2)), np.outer([unit, 1.0], [unit, 1.0])
+    for rounding in (
+        [[1.0, 1e-17], [2e-17, 1.0]],
+        [[1.0, 0.0], [1e-9, 1.0]],
+        [[1.0, 0.9], [0.9 + 1e-7, 1.0]],
+    ):
+        assert coverage(rows, rows, cov=[rounding * scale]).value == 1.0
+    for wrong in (
+        [[1.0, 0.5], [0.0, 1.0]],
+        [[1.0, 0.5], [0.501, 1.0]],
+        [[1.0, np.nan], [0.5, 1.0]],
+    ):
+        with pytest.raises(ValueError, match="symmetric"):
+            coverage(rows, rows, cov=[wrong * scale])

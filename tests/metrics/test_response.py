@@ -18,6 +18,11 @@ def log_normal(rng, n_rows, width=0.1):
     return np.ones(n_rows), np.exp(width * rng.normal(size=n_rows))
 
 
+def two_peaks(rng, n_rows, width):
+    centres = np.where(rng.random(n_rows) < 0.6, 1.0, 0.6)
+    return np.ones(n_rows), rng.normal(centres, width)
+
+
 def low_tail(rng, n_rows):
     """A tenth of the rows loses a part of its energy."""
     lost = rng.exponential(0.3, n_rows) * (rng.random(n_rows) < 0.1)
@@ -64,6 +69,34 @@ def test_mode_ignores_a_tail(seed):
     closure = response_closure(*rows, random_state=0)
     assert abs(closure.mode[0] - 1.0) < 4 * closure.mode_error[0] + 0.01
     assert abs(closure.mean[0] - 0.97) < 4 * closure.mean_error[0]
+
+
+@each_seed
+@pytest.mark.parametrize("width", [0.05, 0.1])
+def test_mode_is_that_of_the_higher_peak(seed, width):
+    rows = two_peaks(np.random.default_rng(seed), 8000, width)
+    closure = response_closure(*rows, random_state=0)
+    assert abs(closure.mode[0] - 1.0) < 4 * closure.mode_error[0]
+    assert closure.mode_error[0] < 0.01
+
+
+@pytest.mark.parametrize(("width", "bias"), [(0.1, 0.001), (0.3, 0.007)])
+def test_bias_of_the_mode_of_a_log_normal_law(width, bias):
+    # The quantiles of the law, rather than a sample.
+    levels = (np.arange(100_000) + 0.5) / 100_000
+    response = np.exp(width * norm.ppf(levels))
+    closure = response_closure(np.ones(100_000), response, n_bootstrap=2)
+    assert closure.mode[0] / np.exp(-(width**2)) - 1 == pytest.approx(bias, abs=4e-4)
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 5, 10])
+def test_mode_is_inside_of_the_sample(n_rows):
+    rng = np.random.default_rng(n_rows)
+    for _ in range(100):
+        true, predicted = jets(rng, n_rows)
+        response = predicted / true
+        mode = response_closure(true, predicted, n_bootstrap=2).mode[0]
+        assert response.min() <= mode <= response.max()
 
 
 def test_errors_cover_with_weights():
@@ -160,6 +193,31 @@ def test_weights_are_repetitions(method, bins):
     np.testing.assert_allclose(one, two, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_rows", [2, 3, 50])
+def test_std_and_error_of_the_mean_agree(n_rows):
+    rows = jets(np.random.default_rng(0), n_rows)
+    error = response_closure(*rows, n_bootstrap=2).mean_error[0]
+    response = rows[1] / rows[0]
+    std = resolution(*rows, method="std", n_bootstrap=2).value[0] * response.mean()
+    assert std == pytest.approx(response.std())
+    assert error == pytest.approx(std / np.sqrt(n_rows - 1))
+
+
+@pytest.mark.parametrize("small", [1e-20, 1e-300])
+@pytest.mark.parametrize("response", [[1.0, 2.0], [1.0, 2.0, 2.1, 2.2]])
+def test_one_row_of_all_the_weight(small, response):
+    weights = np.full(len(response), small)
+    weights[0] = 1.0
+    rows = {"y_true": np.ones(len(response)), "y_pred": response}
+    options = {"sample_weight": weights, "random_state": 0}
+    closure = response_closure(**rows, **options)
+    assert closure.mean[0] == 1.0
+    assert closure.mode[0] == pytest.approx(1.0)
+    assert np.isnan(closure.mean_error[0])
+    for method in METHODS:
+        assert np.isfinite(resolution(**rows, method=method, **options).error[0])
+
+
 def test_weights_move_the_law():
     rng = np.random.default_rng(1)
     true, predicted = jets(rng, 20_000, scale=1.0)
@@ -248,12 +306,18 @@ def test_same_seed_same_errors():
     ("options", "message"),
     [
         ({"kind": "quotient"}, r"kind must be one of .*'quotient'"),
-        ({"bins": 0}, "bins must give two or more increasing edges"),
+        ({"bins": 0}, "bins must be an integer of at least 1, got 0"),
+        ({"bins": -3}, "bins must be an integer of at least 1, got -3"),
+        ({"bins": [[1.0, 2.0]]}, r"bins must have one dimension, got .*\(1, 2\)"),
         ({"bins": [1.0, 1.0]}, "bins must give two or more increasing edges"),
         ({"bins": 3}, "bins must give two or more increasing edges"),
-        ({"n_bootstrap": 1}, "n_bootstrap must be at least 2, got 1"),
+        ({"n_bootstrap": 1}, "n_bootstrap must be an integer of at least 2, got 1"),
         ({"sample_weight": [1.0, -1.0, 1.0]}, "sample_weight must not be negative"),
         ({"sample_weight": [1.0]}, "sample_weight has 1 entries for 3 rows"),
+        ({"sample_weight": np.ones((3, 2))}, "sample_weight must have one dimension"),
+        ({"y_true": np.ones((3, 2))}, r"y_true must have one dimension.*\(3, 2\)"),
+        ({"y_pred": np.ones((3, 2))}, "y_pred must have one dimension"),
+        ({"y_pred": 1.0}, r"y_pred must have one dimension, got the shape \(\)"),
         ({"y_pred": [1.0]}, "y_true and y_pred must have the same rows, got 3 and 1"),
         ({"y_pred": [1.0, np.nan, 1.0]}, "y_pred must be a non-empty array of finite"),
         ({"y_true": [1.0, 0.0, 1.0]}, "y_true must be positive for kind='ratio', got"),
@@ -263,6 +327,21 @@ def test_bad_input(function, options, message):
     rows = {"y_true": np.ones(3), "y_pred": np.ones(3)}
     with pytest.raises(ValueError, match=message):
         function(**(rows | options))
+
+
+@pytest.mark.parametrize("function", [response_closure, resolution])
+@pytest.mark.parametrize("name", ["bins", "n_bootstrap"])
+@pytest.mark.parametrize("value", [3.0, 2.5, "3", True])
+def test_counts_are_integers(function, name, value):
+    message = f"{name} must be an integer of at least [12], got {value!r}"
+    with pytest.raises(TypeError, match=message):
+        function(np.ones(3), np.ones(3), **{name: value})
+
+
+def test_numpy_integers_are_counts():
+    rows = np.arange(1.0, 5.0), np.ones(4)
+    options = {"bins": np.int64(2), "n_bootstrap": np.int32(2)}
+    np.testing.assert_array_equal(response_closure(*rows, **options).n_rows, 2)
 
 
 def test_unknown_method():

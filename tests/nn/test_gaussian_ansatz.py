@@ -104,18 +104,22 @@ def test_inclination_fades_out():
 
 
 # With T = 0 all losses are known.
-@pytest.mark.parametrize(
-    ("loss", "expected"),
-    [("dv", 0.0), ("bce", 2 * np.log(2)), ("infonce", np.log(4))],
-)
-def test_losses_of_a_network_that_knows_nothing(loss, expected):
+@pytest.mark.parametrize("loss", ["dv", "bce", "infonce"])
+def test_losses_of_a_network_that_knows_nothing(loss):
     network = make_network()
     network.forward = lambda code, z: torch.zeros(z.shape[:2], dtype=z.dtype)
     objective = nn.RatioObjective(network, loss, 3, 1)
     z, x = torch.randn(10, 2).double(), torch.randn(10, 3).double()
     weight = torch.rand(10).double() + 0.1
     value = objective(z=z, weight=weight, features=x)
-    assert value.item() == pytest.approx(expected, abs=1e-12)
+    equal = objective(z=z, weight=torch.ones(10).double(), features=x)
+    expected = {"dv": 0.0, "bce": 2 * np.log(2), "infonce": np.log(4)}
+    assert equal.item() == pytest.approx(expected[loss], abs=1e-12)
+    # each z of InfoNCE counts with its weight
+    every = torch.stack([weight.roll(-shift) for shift in range(4)])
+    share = weight / every.sum(dim=0)
+    expected["infonce"] = -(weight @ share.log() / weight.sum()).item()
+    assert value.item() == pytest.approx(expected[loss], abs=1e-12)
 
 
 # Losses of the exact ratio of normal x and z with correlation rho: all are functions
@@ -160,6 +164,27 @@ def test_unit_of_the_weights_is_arbitrary(rows, loss):
     weight = torch.rand(40).double() + 0.1
     value = objective(z=z, weight=weight, features=code)
     torch.testing.assert_close(value, objective(z=z, weight=7 * weight, features=code))
+
+
+def test_largest_log_ratio_that_is_rewarded():
+    values = torch.zeros(4, 10, dtype=torch.float64)
+    values[0, 0] = 50.0
+    values.requires_grad_()
+    network = make_network()
+    network.forward = lambda code, z: values
+    weight = torch.ones(10).double()
+    rows = {"z": torch.randn(10, 2).double(), "features": torch.randn(10, 3).double()}
+    losses = {}
+    for limit in (5.0, np.inf):
+        values.grad = None
+        objective = nn.RatioObjective(network, "dv", 3, 1, max_log_ratio=limit)
+        loss = objective(weight=weight, **rows)
+        loss.backward()
+        losses[limit] = loss.item(), values.grad[0].numpy().copy()
+    assert losses[5.0][0] == pytest.approx(-0.5)
+    assert losses[np.inf][0] == pytest.approx(-5.0)
+    np.testing.assert_allclose(losses[5.0][1], [0] + [-0.1] * 9)
+    np.testing.assert_allclose(losses[np.inf][1], -0.1)
 
 
 def test_weights_act_on_both_marginals(rows):

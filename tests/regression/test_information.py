@@ -42,9 +42,32 @@ def test_constants_drop_out():
 
 def test_weights_are_those_of_both_events():
     rng = np.random.default_rng(0)
-    values, weight = rng.normal(size=(3, 6)), rng.uniform(0.5, 2, 6)
-    pairs = [(s, i) for s in (1, 2) for i in range(6)]
-    product = [weight[i] * weight[(i + s) % 6] for s, i in pairs]
+    values, weight = 0.3 * rng.normal(size=(3, 200)), rng.uniform(0.5, 2, 200)
+    pairs = [(s, i) for s in (1, 2) for i in range(200)]
+    product = [weight[i] * weight[(i + s) % 200] for s, i in pairs]
     mean = np.average([np.exp(values[p]) for p in pairs], weights=product)
     bound = np.average(values[0], weights=weight) - np.log(mean)
     assert mutual_information_bound(values, weight)[0] == pytest.approx(bound)
+
+
+# One event of which the network thinks far too much, with every z.
+def test_one_event_does_not_decide():
+    problem = make_resolution_problem(10, random_state=0)
+    values = exact_values(problem, 20_000, 0)
+    expected, error = mutual_information_bound(values, np.ones(20_000))
+    shift = log_normaliser(values, np.ones(20_000))
+    values[:, 7] = 40.0
+    value, _ = mutual_information_bound(values, np.ones(20_000))
+    assert expected - 0.06 < value < expected + error
+    assert log_normaliser(values, np.ones(20_000)) == pytest.approx(shift, abs=0.06)
+
+
+def test_mean_of_the_cut_ratio_is_one():
+    rng = np.random.default_rng(0)
+    values, weight = rng.normal(scale=8, size=(5, 1000)), rng.uniform(0.5, 2, 1000)
+    shift = log_normaliser(values, weight)
+    limit = np.log(0.05 * weight.sum() ** 2 / (weight @ weight))
+    pairs = np.stack([weight * np.roll(weight, -s) for s in range(1, 5)])
+    ratio = np.exp(np.minimum(values[1:] - shift, limit))
+    assert ratio.max() == pytest.approx(np.exp(limit))
+    assert np.average(ratio, weights=pairs) == pytest.approx(1)
