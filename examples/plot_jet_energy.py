@@ -7,9 +7,10 @@ and by what it was deposited. Three regressions of the true :math:`p_T` see more
 more of the jet:
 
 - DNN: the summed :math:`p_T` of its towers and the direction of its axis,
-- EFN: besides, every infrared and collinear safe sum over the towers, of functions of
-  their directions and of the electromagnetic fractions of their energies,
-- PFN: besides, any sum over the towers.
+- EFN: besides, every infrared and collinear safe sum over the towers: of functions of
+  their directions, weighted by their energies,
+- PFN: besides, sums of any function of the towers' energies, directions and
+  electromagnetic fractions.
 
 What the first one knows the second one knows, too, and so on: the information on the
 true :math:`p_T` cannot fall from one to the next. All of them are fits of the Gaussian
@@ -114,7 +115,7 @@ for name, pt in calibrated.items():
         else "-",
     }
 print(f"{near.sum()} held-out jets of a true pT of 700 GeV")
-print(pd.DataFrame(rows).T.to_string())
+print(pd.DataFrame(rows).T.to_string(), end="\n\n")
 
 # %%
 # All energies

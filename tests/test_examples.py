@@ -1,4 +1,5 @@
 import functools
+import itertools
 import os
 import pickle
 import re
@@ -44,12 +45,15 @@ def test_example_runs_and_saves_its_figure(run, name):
 
 
 # Rows of the table below a line that starts with `title`: for every cell its numbers.
-# Cells are at least two spaces and numbers one "±" apart.
+# Cells are at least two spaces and numbers one "±" apart; "-" is an empty cell.
 def _read_table(output, title):
     _, _, *lines = output[output.index(title) :].partition("\n\n")[0].split("\n")
     rows = [re.split(r"\s{2,}", line.strip()) for line in lines]
     return {
-        name: [np.array(cell.split(" ± "), dtype=float) for cell in cells]
+        name: [
+            np.array(("nan" if cell == "-" else cell).split(" ± "), dtype=float)
+            for cell in cells
+        ]
         for name, *cells in rows
     }
 
@@ -142,3 +146,20 @@ def test_calibration_does_not_depend_on_the_spectrum(run):
     assert ansatz < 0.1
     for value, error, exact in re.findall(r"(\d\.\d+) +(\d\.\d+) +(\d\.\d+)", output):
         assert abs(float(value) - float(exact)) < 3 * float(error) + 0.006
+
+
+def test_constituents_tell_about_the_energy_of_jets(run):
+    output, _ = run("jet_energy")
+    table = _read_table(output, "341 held-out jets")
+    assert list(table) == ["towers", "DNN", "EFN", "PFN"]
+    towers, *fits = table.values()
+    assert towers[0][0] < 0.8
+    for mode, median, width, predicted, _ in fits:
+        assert abs(mode[0] - 1) < 3 * mode[1] + 0.01
+        assert abs(median[0] - 1) < 3 * median[1] + 0.01
+        assert abs(predicted[0] - width[0]) < 3 * width[1]
+    information = [row[-1] for row in fits]
+    for (coarse, _), (fine, error) in itertools.pairwise(information):
+        assert fine > coarse - 2 * error
+    assert information[2][0] > information[0][0] + 0.2
+    assert fits[2][2][0] < 0.75 * fits[0][2][0]
