@@ -77,6 +77,11 @@ def check_continuous(z: Array) -> None:
             raise ValueError(
                 f"y is constant (column {column}): there is nothing to regress."
             )
+        if np.ptp(values) ** 2 == 0:
+            raise ValueError(
+                f"y spans only {np.ptp(values):.3g} (column {column}), too little to "
+                "be squared: choose other units."
+            )
         if n_distinct < min(len(z), max(_MIN_DISTINCT, _MIN_DISTINCT_PART * len(z))):
             warnings.warn(
                 f"y takes only {n_distinct} values in {len(z)} rows (column {column}): "
@@ -102,7 +107,7 @@ def check_scale(scaler: StandardScaler, table: NDArray, name: str) -> None:
     Raises
     ------
     ValueError
-        If a variance overflows or vanishes beside the mean.
+        If a variance overflows.
 
     Warns
     -----

@@ -408,6 +408,7 @@ def test_discrete_targets_warn():
         (lambda X, y, w: y.__setitem__(3, np.nan), "Input y contains NaN"),
         (lambda X, y, w: y.__setitem__(3, np.inf), "Input y contains infinity"),
         (lambda X, y, w: y.__setitem__(slice(None), 2.0), "y is constant"),
+        (lambda X, y, w: y.__imul__(1e-300), "y spans only"),
         (lambda X, y, w: w.__setitem__(3, -1.0), "must not be negative"),
         (lambda X, y, w: w.__setitem__(slice(3, None), 0.0), "needs 4 rows"),
         (lambda X, y, w: w.__setitem__(3, np.nan), "sample_weight contains NaN"),
