@@ -196,6 +196,12 @@ class SimplexTransformer(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features)
             The same rows with probabilities, or with coordinates.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns, or those of the output of `transform`
+            in another order.
         """
         check_is_fitted(self)
         rows = check_array(X, dtype=np.float64, input_name="X")
@@ -204,6 +210,11 @@ class SimplexTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"X has {rows.shape[1]} features, but inverse_transform of this "
                 f"SimplexTransformer is expecting {expected} features as input."
+            )
+        names, known = list(getattr(X, "columns", [])), self.get_feature_names_out()
+        if sorted(map(str, names)) == sorted(known) and names != list(known):
+            raise ValueError(
+                f"the columns of X must be in the order {list(known)}, got {names}."
             )
         if self.inverse:
             return self._to_coordinates(rows)

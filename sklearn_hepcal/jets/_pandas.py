@@ -74,6 +74,10 @@ def _assign_rows(
             f"column {entry!r} (choose it by `entry`), got the columns "
             f"{list(constituents.columns)}."
         )
+    if keys.isna().any():
+        raise ValueError(
+            f"{keys.isna().sum()} constituents have no jet: their {entry!r} is NaN."
+        )
     if features is None:
         rows, jets = pd.factorize(keys)
         return rows, len(jets), constituents

@@ -283,3 +283,14 @@ def test_inverse_transform_checks_the_number_of_columns():
     transformer = SimplexTransformer().fit(probabilities())
     with pytest.raises(ValueError, match="expecting 2 features"):
         transformer.inverse_transform(probabilities())
+
+
+def test_way_back_needs_the_order_of_the_columns():
+    table = pd.DataFrame(
+        np.random.default_rng(0).dirichlet(np.ones(3), 20), columns=["u", "c", "b"]
+    ).assign(pt=50.0)
+    transformer = SimplexTransformer(["u", "c", "b"]).set_output(transform="pandas")
+    moved = transformer.fit_transform(table)
+    np.testing.assert_allclose(transformer.inverse_transform(moved), table)
+    with pytest.raises(ValueError, match="must be in the order"):
+        transformer.inverse_transform(moved[moved.columns[::-1]])

@@ -198,6 +198,10 @@ CONSTITUENTS = pd.DataFrame({"entry": [0, 2], "pt": [1.0, 2.0]})
         ),
         ({"constituents": CONSTITUENTS, "entry": "jet"}, "a column 'jet'"),
         (
+            {"constituents": CONSTITUENTS.assign(entry=[0.0, np.nan])},
+            "1 constituents have no jet: their 'entry' is NaN",
+        ),
+        (
             {"features": FEATURES, "constituents": CONSTITUENTS},
             "1 jets that are not in the index of features, the first being 2",
         ),
