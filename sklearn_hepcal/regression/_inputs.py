@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
-from ..jets import Jets
+from ..jets import Jets, RelativeConstituents, relative_constituents
 
 if TYPE_CHECKING:
     from ..nn import RowsDataset
@@ -115,13 +114,11 @@ class TableInputs:
 class JetInputs:
     """Constituents relative to their jet's axis, and what the jet itself tells.
 
-    The axis is the direction of the sum of the constituents' transverse momenta in
-    phi, and their momentum-weighted mean rapidity. The features are the scalar sum of
-    the transverse momenta and its logarithm, the rapidity of the axis, and the
-    features that the jets bring. All of them, and the fractions of momentum that
-    weight an energy flow network, do not change with soft or collinear emissions.
-    Of constituents, an energy flow network sees the directions only. Momenta may be
-    negative, as those of calorimeter cells are after subtractions.
+    The features are the scalar sum of the transverse momenta and its logarithm, the
+    rapidity of the axis, and the features that the jets bring. All of them, and the
+    fractions of momentum that weight an energy flow network, do not change with soft
+    or collinear emissions. Of constituents, an energy flow network sees the directions
+    only.
 
     Parameters
     ----------
@@ -156,7 +153,7 @@ class JetInputs:
         JetInputs
             This object.
         """
-        _check_coordinates(jets)
+        relative = relative_constituents(jets)
         self._check_particle_id(jets)
         self.columns: list[int] = []
         self.ids: NDArray | None = None
@@ -169,14 +166,14 @@ class JetInputs:
             ]
             if self.particle_id in names:
                 self.ids = np.unique(self._particle_ids(jets))
-        fraction, total, axis, points = self._relative(jets)
-        self.pt_scale = float(np.average(total, weights=weight)) or 1.0
+        self.pt_scale = float(np.average(relative.pt, weights=weight)) or 1.0
         # Weighted by momentum, soft constituents do not change the scale either.
         by_constituent = weight[jets.jet_index]
         if self.weighting == "energy":
-            by_constituent = by_constituent * np.abs(fraction)
+            by_constituent = by_constituent * np.abs(relative.fraction)
+        points = self._points(jets, relative)
         self.points = StandardScaler().fit(points, sample_weight=by_constituent)
-        features = self._features(jets, total, axis)
+        features = self._features(jets, relative)
         self.features = StandardScaler().fit(features, sample_weight=weight)
         self.typical_total = (
             1.0
@@ -199,14 +196,14 @@ class JetInputs:
             The features; "points" of shape (n_constituents, n_coordinates) and, for
             some networks, "energies" and "categories" of shape (n_constituents,).
         """
-        _check_coordinates(jets)
-        fraction, total, axis, points = self._relative(jets)
-        constituents: dict[str, NDArray] = {"points": self.points.transform(points)}
+        relative = relative_constituents(jets)
+        points = self.points.transform(self._points(jets, relative))
+        constituents: dict[str, NDArray] = {"points": points}
         if self.weighting == "energy":
-            constituents["energies"] = fraction
+            constituents["energies"] = relative.fraction
         if self.ids is not None:
             constituents["categories"] = _categories(self._particle_ids(jets), self.ids)
-        features = self.features.transform(self._features(jets, total, axis))
+        features = self.features.transform(self._features(jets, relative))
         return Inputs(features, constituents, jets.counts)
 
     @property
@@ -225,35 +222,15 @@ class JetInputs:
     def _particle_ids(self, jets: Jets) -> NDArray:
         return jets.constituents[:, jets.constituent_names.index(self.particle_id)]
 
-    # Momentum fractions, sums of pt, rapidities of the axes, and coordinates.
-    def _relative(self, jets: Jets) -> tuple[Any, ...]:
-        pt, y, phi = jets.constituents[:, :3].T
-        jet = jets.jet_index
-        total, size, px, py = (
-            np.bincount(jet, column, len(jets))
-            for column in (pt, np.abs(pt), pt * np.cos(phi), pt * np.sin(phi))
-        )
-        fraction = pt / np.where(size > 0, size, 1.0)[jet]
-        axis = np.bincount(jet, fraction * y, len(jets))
-        dphi = phi - np.arctan2(py, px)[jet]
-        dphi -= 2 * np.pi * np.round(dphi / (2 * np.pi))
-        columns = [y - axis[jet], dphi, *jets.constituents[:, self.columns].T]
+    def _points(self, jets: Jets, relative: RelativeConstituents) -> Array:
+        columns = [relative.dy, relative.dphi, *jets.constituents[:, self.columns].T]
         if self.weighting == "count":
-            columns += [np.log(np.maximum(fraction, _MIN_PT))]
-        return fraction, total, axis, np.stack(columns, axis=1)
+            columns.append(np.log(np.maximum(relative.fraction, _MIN_PT)))
+        return np.stack(columns, axis=1)
 
-    def _features(self, jets: Jets, total: Array, axis: Array) -> Array:
-        log_pt = np.log(np.maximum(total / self.pt_scale, _MIN_PT))
-        return np.column_stack([total, log_pt, axis, jets.features])
-
-
-def _check_coordinates(jets: Jets) -> None:
-    names: Sequence[str] = jets.constituent_names
-    if len(names) < 3 or names[0] != "pt" or names[2] != "phi":
-        raise ValueError(
-            "the first columns of the constituents must be 'pt', 'y' or 'eta', and "
-            f"'phi', got {list(names)}."
-        )
+    def _features(self, jets: Jets, relative: RelativeConstituents) -> Array:
+        log_pt = np.log(np.maximum(relative.pt / self.pt_scale, _MIN_PT))
+        return np.column_stack([relative.pt, log_pt, relative.y, jets.features])
 
 
 # 1, 2, ... in the order of the known identifiers; 0 for others.

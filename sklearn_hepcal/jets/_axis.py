@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._jets import Jets
+
+Array = NDArray[np.float64]
+
+
+class RelativeConstituents(NamedTuple):
+    """Constituents relative to their jets' axes.
+
+    Attributes
+    ----------
+    fraction : ndarray of shape (n_constituents,)
+        Share of each constituent in the scalar sum of transverse momenta of its jet.
+    dy, dphi : ndarray of shape (n_constituents,)
+        Distance to the axis in rapidity (or pseudorapidity, as given) and azimuth in
+        radians, the latter between -pi and pi.
+    pt : ndarray of shape (n_jets,)
+        Scalar sum of the transverse momenta in GeV.
+    y : ndarray of shape (n_jets,)
+        Rapidity of the axis.
+    """
+
+    fraction: Array
+    dy: Array
+    dphi: Array
+    pt: Array
+    y: Array
+
+
+def relative_constituents(jets: Jets) -> RelativeConstituents:
+    """Compute momentum fractions and distances to the axis of each jet.
+
+    The axis is the azimuth of the vector sum of the transverse momenta, and the
+    momentum-weighted mean rapidity. It does not move when a constituent is split into
+    two of its direction, or when one of vanishing momentum is added.
+
+    Parameters
+    ----------
+    jets : Jets
+        Jets whose constituents have the columns pt [GeV], y or eta, and phi [radians]
+        first, in this order.
+
+    Returns
+    -------
+    RelativeConstituents
+        The fractions, the distances and the axes. Where momenta are negative, as those
+        of calorimeter cells after a subtraction may be, fractions are relative to the
+        sum of their absolute values.
+
+    Raises
+    ------
+    ValueError
+        If the first columns of the constituents are others.
+
+    Examples
+    --------
+    >>> from sklearn_hepcal.jets import Jets, relative_constituents
+    >>> jets = Jets.from_list([[[30.0, 0.5, 3.1], [10.0, 0.9, -3.1]]])
+    >>> relative = relative_constituents(jets)
+    >>> relative.fraction
+    array([0.75, 0.25])
+    >>> relative.dy.round(2)
+    array([-0.1,  0.3])
+    >>> relative.dphi.round(2)
+    array([-0.02,  0.06])
+    """
+    names = jets.constituent_names
+    if len(names) < 3 or names[0] != "pt" or names[2] != "phi":
+        raise ValueError(
+            "the first columns of the constituents must be 'pt', 'y' or 'eta', and "
+            f"'phi', got {list(names)}."
+        )
+    pt, y, phi = jets.constituents[:, :3].astype(np.float64, copy=False).T
+    jet = jets.jet_index
+
+    def summed(column: Array) -> Array:
+        sums = np.bincount(jet, column, len(jets))
+        return sums.astype(np.float64, copy=False)
+
+    size = summed(np.abs(pt))
+    fraction = pt / np.where(size > 0, size, 1.0)[jet]
+    axis = summed(fraction * y)
+    dphi = phi - np.arctan2(summed(pt * np.sin(phi)), summed(pt * np.cos(phi)))[jet]
+    dphi -= 2 * np.pi * np.round(dphi / (2 * np.pi))
+    return RelativeConstituents(fraction, y - axis[jet], dphi, summed(pt), axis)
