@@ -2,6 +2,7 @@
 
 from ._dijets import load_dijets
 from ._flavour_scores import load_flavour_scores
+from ._quark_gluon import load_quark_gluon_jets
 from ._resolution import ResolutionProblem, make_resolution_problem
 from ._smearing import smear_particles
 from ._transport import TransportMap, TransportProblem, make_transport_problem
@@ -12,6 +13,7 @@ __all__ = [
     "TransportProblem",
     "load_dijets",
     "load_flavour_scores",
+    "load_quark_gluon_jets",
     "make_resolution_problem",
     "make_transport_problem",
     "smear_particles",

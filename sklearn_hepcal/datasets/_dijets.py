@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from ..jets import Jets
+from ._packing import read_arrays, read_bundled, unpack_ranks, wrap_angle
 
 _SIDES = ("sim", "data")
 _FILES = {"sim": "dijets_mc.npz", "data": "dijets_data.npz"}
@@ -32,45 +33,19 @@ _ARRAYS = (
 )
 
 
-def _wrap(angle: NDArray) -> NDArray:
-    return (angle + np.pi) % (2 * np.pi) - np.pi
-
-
-# The bundled file counts integer steps: low bytes in the first row of an array, high
-# bytes in the second, if any.
-def _decode(arrays: Mapping[str, NDArray], side: str) -> dict[str, NDArray]:
-    columns = {}
-    scales = zip(arrays["names"], arrays["offset"], arrays["step"], strict=True)
-    for name, offset, step in scales:
-        planes = arrays[f"{side}_{name}"]
-        codes = 256.0 ** np.arange(len(planes)) @ planes
-        columns[str(name)] = offset + step * codes
-    return columns
-
-
-# Towers are stored rank by rank: the leading ones of all jets, the second ones, ...
-def _pad_ranks(values: NDArray, counts: NDArray) -> NDArray:
-    filled = np.arange(_MAX_TOWERS)[:, None] < counts
-    padded = np.zeros(filled.shape)
-    padded[filled] = values
-    return padded.T
-
-
 # Return the events of one side with the names and shapes of a full file.
 def _read_bundled(side: str) -> dict[str, NDArray]:
-    bundled = resources.files(__package__).joinpath("data", "dijets.npz")
-    with bundled.open("rb") as file, np.load(file) as arrays:
-        c = _decode(arrays, side)
+    c = read_bundled("dijets.npz", prefix=f"{side}_")
     counts = np.minimum(c["n_tower"], _MAX_TOWERS)
     filled = np.arange(_MAX_TOWERS) < counts[:, None]
-    drop = np.cumsum(_pad_ranks(c["tower_log_drop"], counts), axis=1)
+    drop = np.cumsum(unpack_ranks(c["tower_log_drop"], filled), axis=1)
     towers = {
         "c_pt": np.where(filled, np.exp(c["log_pt"][:, None] - drop), 0),
-        "c_deta": _pad_ranks(c["tower_deta"], counts),
-        "c_dphi": _pad_ranks(c["tower_dphi"], counts),
-        "c_fem": _pad_ranks(c["tower_em_fraction"], counts),
+        "c_deta": unpack_ranks(c["tower_deta"], filled),
+        "c_dphi": unpack_ranks(c["tower_dphi"], filled),
+        "c_fem": unpack_ranks(c["tower_em_fraction"], filled),
     }
-    kin = [np.exp(c["log_pt"]), c["eta"], _wrap(c["phi"]), np.expm1(c["log_mass"])]
+    kin = [np.exp(c["log_pt"]), c["eta"], wrap_angle(c["phi"]), np.expm1(c["log_mass"])]
     truth = [np.exp(c["log_truth_pt"]), np.expm1(c["log_truth_mass"])]
     gsc = [c[name] for name in _CALORIMETER]
     jets = {
@@ -93,12 +68,7 @@ def _read_bundled(side: str) -> dict[str, NDArray]:
 
 # Return the events of the analysis selection.
 def _read_full(folder: Path, side: str) -> dict[str, NDArray]:
-    path = folder / _FILES[side]
-    with np.load(path) as arrays:
-        missing = set(_ARRAYS) - set(arrays)
-        if missing:
-            raise ValueError(f"{path} in path must hold the arrays {sorted(missing)}.")
-        events = {name: arrays[name] for name in _ARRAYS}
+    events = read_arrays(folder / _FILES[side], _ARRAYS)
     strict, names = events.pop("strict"), events.pop("gsc_names")
     numbers = {name: a[strict].astype(np.float64) for name, a in events.items()}
     return {"gsc_names": names, **numbers}
@@ -111,7 +81,7 @@ def _to_jets(events: Mapping[str, NDArray], domain: int) -> Jets:
     constituents = [
         events["c_pt"],
         axis[..., 1] + events["c_deta"] / _STEPS_PER_RADIAN,
-        _wrap(axis[..., 2] + events["c_dphi"] / _STEPS_PER_RADIAN),
+        wrap_angle(axis[..., 2] + events["c_dphi"] / _STEPS_PER_RADIAN),
         events["c_fem"] / _STEPS_OF_FRACTION,
     ]
     of_jets = {
@@ -124,7 +94,7 @@ def _to_jets(events: Mapping[str, NDArray], domain: int) -> Jets:
         "weight": events["weight"],
         "event_id": 2 * event + domain,
         "domain": np.full(len(event), domain),
-        "dphi12": np.abs(_wrap(kin[:, 0, 2] - kin[:, 1, 2])),
+        "dphi12": np.abs(wrap_angle(kin[:, 0, 2] - kin[:, 1, 2])),
         "jet3_pt": events["jet3"][:, 0],
     }
     pile_up = np.stack([events["mu"], events["npv"]], axis=1)
