@@ -4,8 +4,11 @@ from ._closure import BinnedClosureAUC, ClosureAUC, closure_auc, closure_auc_by_
 from ._coverage import Coverage, coverage
 from ._effective_sample_size import effective_sample_size
 from ._map_quality import l2_uvp, monotonicity_violations, transport_cost
+from ._rejection import background_rejection
 from ._resolution import Resolution, resolution
 from ._response import ResponseClosure, response_closure
+from ._roc import roc_auc
+from ._scorers import make_log_rejection_scorer
 from ._tagging import (
     Estimate,
     discriminant,
@@ -22,6 +25,7 @@ __all__ = [
     "Estimate",
     "Resolution",
     "ResponseClosure",
+    "background_rejection",
     "closure_auc",
     "closure_auc_by_bin",
     "coverage",
@@ -30,9 +34,11 @@ __all__ = [
     "efficiency",
     "efficiency_ratio",
     "l2_uvp",
+    "make_log_rejection_scorer",
     "monotonicity_violations",
     "resolution",
     "response_closure",
+    "roc_auc",
     "sliced_wasserstein",
     "transport_cost",
     "wasserstein_1d",

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._validation import Array, check_matrix, check_scores, check_weights
 
+T = TypeVar("T", float, Array)
 
-class Estimate(NamedTuple):
+
+class Estimate(NamedTuple, Generic[T]):
     """Values with their statistical errors.
 
     Attributes
     ----------
-    value : ndarray of shape (n_cuts,)
-        The values.
-    error : ndarray of shape (n_cuts,)
+    value : float or ndarray of shape (n_cuts,)
+        The value, or the values at several cuts.
+    error : float or ndarray of shape (n_cuts,)
         One standard deviation each.
     """
 
-    value: Array
-    error: Array
+    value: T
+    error: T
 
 
 def discriminant(
@@ -138,7 +140,7 @@ def efficiency(
     scores: ArrayLike,
     cuts: ArrayLike,
     sample_weight: ArrayLike | None = None,
-) -> Estimate:
+) -> Estimate[Array]:
     """Measure the part of the jets that passes cuts on a score.
 
     Parameters
@@ -187,7 +189,7 @@ def efficiency_ratio(
     *,
     sample_weight_num: ArrayLike | None = None,
     sample_weight_den: ArrayLike | None = None,
-) -> Estimate:
+) -> Estimate[Array]:
     """Measure the ratio of the efficiencies of two independent samples.
 
     Parameters
