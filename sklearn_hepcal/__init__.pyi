@@ -1,5 +1,13 @@
-from . import calibration, datasets, jets, metrics, plotting, regression
+from . import calibration, classification, datasets, jets, metrics, plotting, regression
 
 __version__: str
 
-__all__ = ["calibration", "datasets", "jets", "metrics", "plotting", "regression"]
+__all__ = [
+    "calibration",
+    "classification",
+    "datasets",
+    "jets",
+    "metrics",
+    "plotting",
+    "regression",
+]

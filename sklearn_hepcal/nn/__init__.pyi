@@ -2,10 +2,12 @@ from ._datasets import RowsDataset
 from ._deep_sets import DeepSets
 from ._gaussian_ansatz import GaussianAnsatz, RatioObjective
 from ._mlp import MLP
+from ._moment_efn import MomentEFN
 from ._potential import ConvexPotential
 from ._segment import segment_sum
 from ._semidual import SemiDual, polish_conjugate, solve_conjugate
 from ._state import export_module, load_module
+from ._supervised import SupervisedObjective
 from ._training import (
     TrainingSettings,
     TwoSampleDataset,
@@ -19,9 +21,11 @@ __all__ = [
     "ConvexPotential",
     "DeepSets",
     "GaussianAnsatz",
+    "MomentEFN",
     "RatioObjective",
     "RowsDataset",
     "SemiDual",
+    "SupervisedObjective",
     "TrainingSettings",
     "TwoSampleDataset",
     "export_module",

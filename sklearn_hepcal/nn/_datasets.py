@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -49,6 +50,44 @@ class RowsDataset(Dataset):
         if not any(len(column) for column in self.columns.values()):
             raise ValueError("columns must have at least one row.")
         _require_length(self.columns, len(self), "the first one has")
+
+    @classmethod
+    def from_numpy(
+        cls,
+        columns: dict[str, NDArray],
+        ragged: dict[str, NDArray] | None = None,
+        counts: NDArray | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> RowsDataset:
+        """Convert arrays.
+
+        Parameters
+        ----------
+        columns : dict of arrays of shape (n_rows, ...)
+            What each row has one value of.
+        ragged : dict of arrays of shape (n_constituents, ...) or None
+            Flat tables of the constituents of the rows, used with `counts`.
+        counts : int64 array of shape (n_rows,) or None
+            Number of constituents of each row; without, rows have none.
+        dtype : torch dtype or None
+            Precision of real numbers, float32 by default.
+
+        Returns
+        -------
+        RowsDataset
+            The rows.
+        """
+
+        def tensors(arrays: dict[str, NDArray]) -> dict[str, Tensor]:
+            real = dtype or torch.float32
+            return {
+                name: torch.tensor(a, dtype=real if a.dtype.kind == "f" else None)
+                for name, a in arrays.items()
+            }
+
+        if counts is None:
+            return cls(tensors(columns))
+        return cls(tensors(columns), tensors(ragged or {}), torch.tensor(counts))
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

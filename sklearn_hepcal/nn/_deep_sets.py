@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from ._mlp import MLP
+from ._constituent_mlp import ConstituentMLP, check_weighting, require
 from ._segment import segment_sum
 
 
@@ -47,8 +45,8 @@ class DeepSets(nn.Module):
 
     Attributes
     ----------
-    phi : MLP
-        The function Phi, of points with the one-hot columns behind them.
+    phi : ConstituentMLP
+        The function Phi.
 
     Raises
     ------
@@ -67,15 +65,7 @@ class DeepSets(nn.Module):
         n_categories: int = 0,
     ) -> None:
         super().__init__()
-        if weighting not in ("energy", "count"):
-            raise ValueError(
-                f"weighting must be 'energy' or 'count', got {weighting!r}."
-            )
-        if n_categories and weighting == "energy":
-            raise ValueError(
-                "Categories are not infrared and collinear safe: use "
-                "weighting='count', or n_categories=0."
-            )
+        check_weighting(weighting, n_categories)
         self.config: dict[str, Any] = {
             "n_coordinates": n_coordinates,
             "hidden": tuple(hidden),
@@ -84,13 +74,9 @@ class DeepSets(nn.Module):
             "activation": activation,
             "n_categories": n_categories,
         }
-        n_in = n_coordinates + n_categories
-        self.phi = MLP(n_in, hidden, n_latent, activation)
-        if n_categories:
-            # At most one of the one-hot columns is not zero: together they count as
-            # one input, where the initialisation took them for many.
-            with torch.no_grad():
-                next(self.phi.parameters()).mul_(math.sqrt(n_in / (n_coordinates + 1)))
+        self.phi = ConstituentMLP(
+            n_coordinates, hidden, n_latent, activation, n_categories
+        )
 
     def forward(
         self,
@@ -123,12 +109,9 @@ class DeepSets(nn.Module):
             If energies or categories are missing or not expected, or the counts do
             not add up to the number of constituents.
         """
-        _require("energies", energies, self.config["weighting"] == "energy")
-        _require("categories", categories, self.config["n_categories"] > 0)
-        if categories is not None:
-            columns = one_hot(categories, self.config["n_categories"] + 1)[:, 1:]
-            points = torch.cat([points, columns.to(points.dtype)], dim=1)
-        pooled = segment_sum(self.phi.hidden(points), counts, energies)
+        require("energies", energies, self.config["weighting"] == "energy")
+        hidden = self.phi.hidden(self.phi.inputs(points, categories))
+        pooled = segment_sum(hidden, counts, energies)
         if energies is None:
             total = counts[:, None].to(points.dtype)
         else:
@@ -137,10 +120,3 @@ class DeepSets(nn.Module):
         # constituent, and its bias as often as the weights say.
         last = self.phi.last
         return torch.addmm(total * last.bias, pooled, last.weight.T)
-
-
-def _require(name: str, given: Tensor | None, expected: bool) -> None:
-    if expected and given is None:
-        raise ValueError(f"{name} are needed by this network, got None.")
-    if given is not None and not expected:
-        raise ValueError(f"{name} are not used by this network: pass None.")

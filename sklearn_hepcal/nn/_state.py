@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from ._gaussian_ansatz import GaussianAnsatz
+from ._moment_efn import MomentEFN
 from ._potential import ConvexPotential
 
 # Every kind of network that a fitted estimator may hold.
 _KINDS: dict[str, type[nn.Module]] = {
-    kind.__name__: kind for kind in (ConvexPotential, GaussianAnsatz)
+    kind.__name__: kind for kind in (ConvexPotential, GaussianAnsatz, MomentEFN)
 }
 
 

@@ -1,5 +1,6 @@
-"""Regression of true quantities from measured ones, whatever the training spectrum."""
+"""Regression of true quantities from measured ones."""
 
 from ._gaussian_ansatz import GaussianAnsatzRegressor
+from ._moment_efn import MomentEFNRegressor
 
-__all__ = ["GaussianAnsatzRegressor"]
+__all__ = ["GaussianAnsatzRegressor", "MomentEFNRegressor"]

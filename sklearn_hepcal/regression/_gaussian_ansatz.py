@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
     check_random_state,
 )
 
+from .._layer_sizes import layer_sizes
 from ..jets import Jets, check_jets, validate_jets
 from ._ansatz import AnsatzEnsemble, Sample, fit_ansatz
 from ._information import log_normaliser, mutual_information_bound
@@ -538,7 +539,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         architecture: dict[str, Any] = {
             "n_features": sample.inputs.features.shape[1],
             "n_targets": sample.z.shape[1],
-            "hidden": _as_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
+            "hidden": layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
             "activation": self.activation,
             "inclination": self.d_schedule == "anneal",
         }
@@ -546,12 +547,12 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
             return architecture
         return architecture | {
             "deep_sets": {
-                "n_coordinates": sample.inputs.constituents["points"].shape[1],
-                "hidden": _as_sizes(self.phi_layer_sizes, "phi_layer_sizes"),
+                "n_coordinates": inputs.constituents.n_coordinates,
+                "hidden": layer_sizes(self.phi_layer_sizes, "phi_layer_sizes"),
                 "n_latent": self.latent_dim,
-                "weighting": inputs.weighting,
+                "weighting": inputs.constituents.weighting,
                 "activation": self.activation,
-                "n_categories": inputs.n_categories,
+                "n_categories": inputs.constituents.n_categories,
             },
             "latent_scale": inputs.typical_total,
         }
@@ -578,10 +579,3 @@ def _read_target(y: ArrayLike) -> tuple[Array, bool]:
     if table.ndim == 0:
         raise ValueError("y must have one row a sample, got a single number.")
     return table.reshape(len(table), -1), table.ndim == 1
-
-
-def _as_sizes(sizes: int | Sequence[int], name: str) -> tuple[int, ...]:
-    widths = tuple(np.atleast_1d(sizes).tolist())
-    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
-        raise ValueError(f"{name} must hold positive integers, got {sizes!r}.")
-    return widths

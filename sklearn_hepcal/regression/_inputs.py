@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
+from .._constituents import ConstituentInputs
 from ..jets import Jets, RelativeConstituents, relative_constituents
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ Array = NDArray[np.float64]
 # Least pT of a jet, relative to the mean of the training sample, whose logarithm is
 # still told apart: jets without energy stay finite.
 _MIN_PT = 1e-6
-# A column that need not be there.
-_PARTICLE_ID = "pdgid"
 
 
 @dataclass(frozen=True)
@@ -56,22 +55,14 @@ class Inputs:
         RowsDataset
             The events.
         """
-        import torch
-
         from ..nn import RowsDataset
 
-        def tensors(arrays: dict[str, NDArray]) -> dict[str, torch.Tensor]:
-            real = dtype or torch.float32
-            return {
-                name: torch.tensor(a, dtype=real if a.dtype.kind == "f" else None)
-                for name, a in arrays.items()
-            }
-
-        tables = tensors({"features": self.features, **columns})
-        if self.counts is None:
-            return RowsDataset(tables)
-        counts = torch.tensor(self.counts)
-        return RowsDataset(tables, tensors(self.constituents), counts)
+        return RowsDataset.from_numpy(
+            {"features": self.features, **columns},
+            self.constituents,
+            self.counts,
+            dtype,
+        )
 
 
 class TableInputs:
@@ -116,9 +107,8 @@ class JetInputs:
 
     The features are the scalar sum of the transverse momenta and its logarithm, the
     rapidity of the axis, and the features that the jets bring. All of them, and the
-    fractions of momentum that weight an energy flow network, do not change with soft
-    or collinear emissions. Of constituents, an energy flow network sees the directions
-    only.
+    constituents with the weighting "energy", do not change with soft or collinear
+    emissions.
 
     Parameters
     ----------
@@ -135,8 +125,7 @@ class JetInputs:
     """
 
     def __init__(self, weighting: str, particle_id: str | None) -> None:
-        self.weighting = weighting
-        self.particle_id = particle_id
+        self.constituents = ConstituentInputs(weighting, particle_id)
 
     def fit(self, jets: Jets, weight: Array) -> JetInputs:
         """Learn scales and categories.
@@ -154,30 +143,13 @@ class JetInputs:
             This object.
         """
         relative = relative_constituents(jets)
-        self._check_particle_id(jets)
-        self.columns: list[int] = []
-        self.ids: NDArray | None = None
-        if self.weighting == "count":
-            names = jets.constituent_names
-            self.columns = [
-                column
-                for column in range(3, len(names))
-                if names[column] != self.particle_id
-            ]
-            if self.particle_id in names:
-                self.ids = np.unique(self._particle_ids(jets))
+        self.constituents.fit(jets, relative, weight)
         self.pt_scale = float(np.average(relative.pt, weights=weight)) or 1.0
-        # Weighted by momentum, soft constituents do not change the scale either.
-        by_constituent = weight[jets.jet_index]
-        if self.weighting == "energy":
-            by_constituent = by_constituent * np.abs(relative.fraction)
-        points = self._points(jets, relative)
-        self.points = StandardScaler().fit(points, sample_weight=by_constituent)
         features = self._features(jets, relative)
         self.features = StandardScaler().fit(features, sample_weight=weight)
         self.typical_total = (
             1.0
-            if self.weighting == "energy"
+            if self.constituents.weighting == "energy"
             else float(np.average(jets.counts, weights=weight))
         )
         return self
@@ -193,47 +165,13 @@ class JetInputs:
         Returns
         -------
         Inputs
-            The features; "points" of shape (n_constituents, n_coordinates) and, for
-            some networks, "energies" and "categories" of shape (n_constituents,).
+            The features and the constituents, as `ConstituentInputs` gives them.
         """
         relative = relative_constituents(jets)
-        points = self.points.transform(self._points(jets, relative))
-        constituents: dict[str, NDArray] = {"points": points}
-        if self.weighting == "energy":
-            constituents["energies"] = relative.fraction
-        if self.ids is not None:
-            constituents["categories"] = _categories(self._particle_ids(jets), self.ids)
         features = self.features.transform(self._features(jets, relative))
+        constituents = self.constituents.transform(jets, relative)
         return Inputs(features, constituents, jets.counts)
-
-    @property
-    def n_categories(self) -> int:
-        """Number of particle identifiers in the training sample."""
-        return 0 if self.ids is None else len(self.ids)
-
-    def _check_particle_id(self, jets: Jets) -> None:
-        names = jets.constituent_names
-        if self.particle_id not in (None, _PARTICLE_ID, *names):
-            raise ValueError(
-                f"particle_id={self.particle_id!r} is not one of the columns "
-                f"{list(names)} of the constituents."
-            )
-
-    def _particle_ids(self, jets: Jets) -> NDArray:
-        return jets.constituents[:, jets.constituent_names.index(self.particle_id)]
-
-    def _points(self, jets: Jets, relative: RelativeConstituents) -> Array:
-        columns = [relative.dy, relative.dphi, *jets.constituents[:, self.columns].T]
-        if self.weighting == "count":
-            columns.append(np.log(np.maximum(relative.fraction, _MIN_PT)))
-        return np.stack(columns, axis=1)
 
     def _features(self, jets: Jets, relative: RelativeConstituents) -> Array:
         log_pt = np.log(np.maximum(relative.pt / self.pt_scale, _MIN_PT))
         return np.column_stack([relative.pt, log_pt, relative.y, jets.features])
-
-
-# 1, 2, ... in the order of the known identifiers; 0 for others.
-def _categories(ids: NDArray, known: NDArray) -> NDArray[np.int64]:
-    place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    return np.where(known[place] == ids, place + 1, 0)
