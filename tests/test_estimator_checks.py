@@ -8,7 +8,8 @@ from sklearn_hepcal.calibration import (
     OTCalibrator,
     SimplexTransformer,
 )
-from sklearn_hepcal.regression import GaussianAnsatzRegressor
+from sklearn_hepcal.classification import MomentEFNClassifier
+from sklearn_hepcal.regression import GaussianAnsatzRegressor, MomentEFNRegressor
 
 FOLDS = (
     "The folds that calibrate the classifier depend on the number of rows: a weight of "
@@ -54,6 +55,14 @@ CASES = [
         DensityRatioReweighter(LogisticRegression(), cv=2, calibration=None),
         {"check_sample_weight_equivalence_on_dense_data": UNIT},
     ),
+    *[
+        (
+            estimator(order, 2, weighting=weighting, max_epochs=3),
+            {"check_sample_weight_equivalence_on_dense_data": BATCHES},
+        )
+        for estimator in (MomentEFNClassifier, MomentEFNRegressor)
+        for order, weighting in [(1, "energy"), (3, "energy"), (2, "count")]
+    ],
     *[
         (
             GaussianAnsatzRegressor(backbone, max_epochs=max_epochs),

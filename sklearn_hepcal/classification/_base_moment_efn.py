@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags, check_consistent_length, check_scalar
+from sklearn.utils import check_consistent_length, check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -148,13 +148,9 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
     def _read_target(self, y: ArrayLike) -> Target:
         """Check y and keep what is known of it."""
 
-    def _check_weight(self, target: Target, weight: Array) -> None:
-        """Refuse weights that leave nothing to learn."""
-        if weight.sum() <= 0:
-            raise ValueError(
-                "sample_weight must have a positive sum, got "
-                f"{weight.sum():g} for {len(weight)} jets."
-            )
+    @abstractmethod
+    def _weigh_target(self, target: Target, weight: Array) -> Target:
+        """Check the weights, and scale what depends on them."""
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
@@ -178,11 +174,16 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         # What a failed or interrupted fit leaves must not look like a fitted one.
         for name in _FITTED:
             self.__dict__.pop(name, None)
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
+            )
         target = self._read_target(y)
         jets = validate_jets(self, X, reset=True, require="constituents")
         check_consistent_length(jets, target.values)
         weight = _check_sample_weight(sample_weight, target.values, dtype=np.float64)
-        self._check_weight(target, weight)
+        target = self._weigh_target(target, weight)
 
         rng = check_random_state(self.random_state)
         used = np.flatnonzero(weight)
@@ -206,15 +207,6 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         fits = [self._train(inputs, target, seed, *datasets) for seed in seeds]
         self._keep_best(inputs, fits)
         return self
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        # Jets of one constituent, as tables are read, are all alike.
-        if tags.classifier_tags is not None:
-            tags.classifier_tags.poor_score = True
-        if tags.regressor_tags is not None:
-            tags.regressor_tags.poor_score = True
-        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
@@ -147,6 +148,12 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
 
     classes_: NDArray[Any]
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        # Jets of one constituent, as which tables are read, are all alike.
+        tags.classifier_tags.poor_score = True
+        return tags
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Choose the most probable class.
 
@@ -160,7 +167,8 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
         array of shape (n_samples,)
             The classes.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        most_probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[most_probable]
 
     def predict_proba(self, X: Any) -> Array:
         """Estimate the probabilities of the classes.
@@ -215,17 +223,18 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
         if n_classes < 2:
             raise ValueError(
                 "MomentEFNClassifier needs samples of at least 2 classes, but the data "
-                f"contains only one class: {self.classes_[0]!r}."
+                f"contains only one class: {self.classes_.tolist()[0]!r}."
             )
         if n_classes == 2:
             return Target(classes, "binary", 1)
         return Target(classes, "multiclass", n_classes)
 
-    def _check_weight(self, target: Target, weight: Array) -> None:
+    def _weigh_target(self, target: Target, weight: Array) -> Target:
         sums = np.bincount(target.values, weight)
-        for label, total in zip(self.classes_, sums, strict=True):
+        for label, total in zip(self.classes_.tolist(), sums, strict=True):
             if total <= 0:
                 raise ValueError(
                     f"sample_weight must have a positive sum in every class, got "
                     f"{total:g} for the class {label!r}."
                 )
+        return target

@@ -63,6 +63,7 @@ def load_module(
     """
     with torch.random.fork_rng([]):  # the initial weights are random
         module = _KINDS[state["kind"]](**state["config"])
+    module.to(device=device, dtype=dtype)
     weights = {name: torch.tensor(value) for name, value in state["weights"].items()}
     module.load_state_dict(weights)
-    return module.to(device=device, dtype=dtype).eval()
+    return module.eval()

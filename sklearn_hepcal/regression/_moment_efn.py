@@ -150,19 +150,18 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
         array of shape (n_samples,) or (n_samples, n_targets)
             The mean of the target, given the jet.
         """
-        outputs = self._scaler.inverse_transform(self._outputs(X))
-        return outputs[:, 0] if self._single else outputs
+        outputs = self._outputs(X)
+        values = self._scaler.inverse_transform(outputs)
+        return values[:, 0] if self._single else values
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        # Jets of one constituent, as which tables are read, are all alike.
+        tags.regressor_tags.poor_score = True
         return tags
 
     def _read_target(self, y: ArrayLike) -> Target:
-        if y is None:
-            raise ValueError(
-                "MomentEFNRegressor requires y to be passed, but the target y is None."
-            )
         table = check_array(
             y,
             dtype=np.float64,
@@ -172,5 +171,13 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
         )
         self._single = table.ndim == 1
         table = table.reshape(len(table), -1)
-        self._scaler = StandardScaler().fit(table)
-        return Target(self._scaler.transform(table), "squared", table.shape[1])
+        return Target(table, "squared", table.shape[1])
+
+    def _weigh_target(self, target: Target, weight: Array) -> Target:
+        if weight.sum() <= 0:
+            raise ValueError(
+                f"sample_weight must have a positive sum, got {weight.sum():g}."
+            )
+        # Negative weights may take more spread away than there is.
+        self._scaler = StandardScaler().fit(target.values, sample_weight=abs(weight))
+        return target._replace(values=self._scaler.transform(target.values))

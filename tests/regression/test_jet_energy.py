@@ -1,7 +1,9 @@
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+from jet_changes import permute, radiate, split, turn, with_constituents
 
 from sklearn_hepcal.datasets import load_dijets, smear_particles
 from sklearn_hepcal.jets import Jets
@@ -39,59 +41,20 @@ def answers(regressor, jets):
     return np.stack(regressor.predict(jets, return_std=True))
 
 
-def with_towers(jets, towers, jet_index):
-    """Jets of these constituents, which are sorted into their jets."""
-    order = np.argsort(jet_index, kind="stable")
-    counts = np.bincount(jet_index, minlength=len(jets))
-    return only_constituents(
-        jets,
-        constituents=towers[order],
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-    )
-
-
 def test_order_of_the_constituents_does_not_matter(fitted, sample):
     jets, _ = sample
-    order = np.random.default_rng(0).permutation(len(jets.constituents))
-    mixed = with_towers(jets, jets.constituents[order], jets.jet_index[order])
+    mixed = permute(jets)
     assert (mixed.constituents != jets.constituents).any()
     np.testing.assert_allclose(answers(fitted, mixed), answers(fitted, jets), 1e-9)
 
 
 def test_rotation_in_phi_does_not_matter(fitted, sample):
     jets, _ = sample
-    angle = np.random.default_rng(0).uniform(-np.pi, np.pi, len(jets))
-    towers = jets.constituents.copy()
-    turned = towers[:, 2] + angle[jets.jet_index]
-    towers[:, 2] = (turned + np.pi) % (2 * np.pi) - np.pi
-    rotated = only_constituents(jets, constituents=towers)
+    rotated = turn(jets, np.random.default_rng(0).uniform(-np.pi, np.pi, len(jets)))
     np.testing.assert_allclose(answers(fitted, rotated), answers(fitted, jets), 1e-9)
 
 
-def split(jets):
-    """Replace every constituent by two in its direction."""
-    share = np.random.default_rng(0).uniform(size=len(jets.constituents))
-    first, second = jets.constituents.copy(), jets.constituents.copy()
-    first[:, 0] *= share
-    second[:, 0] *= 1 - share
-    return with_towers(
-        jets, np.concatenate([first, second]), np.tile(jets.jet_index, 2)
-    )
-
-
-def radiate(jets):
-    """Add a very soft constituent to every jet."""
-    rng = np.random.default_rng(0)
-    soft = jets.constituents[jets.offsets[:-1]].copy()
-    soft[:, 0] = 1e-10
-    soft[:, 1:3] += rng.normal(0, 0.2, (len(soft), 2))
-    towers = np.concatenate([jets.constituents, soft])
-    return with_towers(
-        jets, towers, np.concatenate([jets.jet_index, np.arange(len(jets))])
-    )
-
-
-@pytest.mark.parametrize("emission", [split, radiate])
+@pytest.mark.parametrize("emission", [split, partial(radiate, pt=1e-10)])
 def test_only_efn_is_infrared_and_collinear_safe(backbone, fitted, sample, emission):
     jets, _ = sample
     before, after = answers(fitted, jets), answers(fitted, emission(jets))
@@ -225,7 +188,7 @@ def test_other_jet_features_than_in_fit(backbone, fitted, sample):
 def test_jets_without_constituents(fitted, sample):
     jets, _ = sample
     others = jets.jet_index > 0
-    hole = with_towers(jets, jets.constituents[others], jets.jet_index[others])
+    hole = with_constituents(jets, jets.constituents[others], jets.jet_index[others])
     assert hole.counts[0] == 0
     with pytest.raises(ValueError, match="1 of 400 jets have fewer than 1 constituent"):
         fitted.predict(hole)
