@@ -75,6 +75,10 @@ class ConstituentInputs:
             by_constituent = by_constituent * np.abs(relative.fraction)
         points = self._points(table)
         self.points = StandardScaler().fit(points, sample_weight=by_constituent)
+        # The axis stays the origin, and a circle around it a circle.
+        squares = self.points.var_[:2] + self.points.mean_[:2] ** 2
+        self.points.scale_[:2] = np.sqrt(squares.mean()) or 1.0
+        self.points.mean_[:2] = 0.0
         return self
 
     def transform(
@@ -111,8 +115,8 @@ class ConstituentInputs:
         Returns
         -------
         dict of arrays of shape (n, ...)
-            "points" of shape (n, n_coordinates), and "categories" if there are
-            particle identifiers.
+            "points" of shape (n, n_coordinates), the directions first, and
+            "categories" if there are particle identifiers.
         """
         tables: dict[str, NDArray] = {
             "points": self.points.transform(self._points(table))

@@ -87,6 +87,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         "weighting": [StrOptions({"energy", "count"})],
         "particle_id": [str, None],
         "activation": [StrOptions({"relu", "leaky_relu", "silu", "gelu"})],
+        "augment": ["boolean"],
         "n_restarts": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -112,8 +113,9 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         weighting: str = "energy",
         particle_id: str | None = "pdgid",
         activation: str = "leaky_relu",
+        augment: bool = True,
         n_restarts: int = 0,
-        max_epochs: int = 20,
+        max_epochs: int = 30,
         batch_size: int = 256,
         learning_rate: float = 3e-3,
         early_stopping: bool = True,
@@ -133,6 +135,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         self.weighting = weighting
         self.particle_id = particle_id
         self.activation = activation
+        self.augment = augment
         self.n_restarts = n_restarts
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -392,7 +395,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
                 n_categories=inputs.n_categories,
             )
             network.standardise(**_sample(rows))
-            objective = nn.SupervisedObjective(network, target.loss)
+            objective = nn.SupervisedObjective(network, target.loss, self.augment)
             curve = nn.train(objective, rows, settings, validation)
         return nn.export_module(network), curve
 

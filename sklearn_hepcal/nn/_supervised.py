@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ._rotations import rotate_jets
+
 
 def _binary(output: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(
@@ -39,6 +41,8 @@ class SupervisedObjective(nn.Module):
     loss : {"binary", "multiclass", "squared"}
         Cross-entropy of one column of log-odds, or of a column of logits a class,
         or squared error.
+    rotate : bool
+        In training, turn the jets by `rotate_jets`.
 
     Raises
     ------
@@ -46,12 +50,13 @@ class SupervisedObjective(nn.Module):
         If the loss is not known.
     """
 
-    def __init__(self, network: nn.Module, loss: str) -> None:
+    def __init__(self, network: nn.Module, loss: str, rotate: bool = False) -> None:
         super().__init__()
         if loss not in _LOSSES:
             raise ValueError(f"loss must be one of {sorted(_LOSSES)}, got {loss!r}.")
         self.network = network
         self.loss = loss
+        self.rotate = rotate
 
     def forward(self, target: Tensor, weight: Tensor, **inputs: Tensor) -> Tensor:
         """Compute the loss of a batch.
@@ -71,5 +76,8 @@ class SupervisedObjective(nn.Module):
         tensor of shape ()
             The mean over the rows.
         """
+        if self.rotate and self.training:
+            turned = rotate_jets(inputs["points"], inputs["counts"])
+            inputs = inputs | {"points": turned}
         losses = _LOSSES[self.loss](self.network(**inputs), target)
         return (weight * losses).mean()

@@ -55,10 +55,14 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
         the default column. None if every column is a number.
     activation : {"relu", "leaky_relu", "silu", "gelu"}, default="leaky_relu"
         Activation of the hidden layers.
+    augment : bool, default=True
+        Turn every jet by a random angle around its axis, and mirror half of them,
+        whenever it is trained on: the fewer the jets, the more it helps. It costs the
+        little that orientation tells, such as the direction of the beam.
     n_restarts : int, default=0
         How many more networks are trained from other initial weights. The one with the
         lowest loss on the held-out rows is kept.
-    max_epochs : int, default=20
+    max_epochs : int, default=30
         Passes over the training rows.
     batch_size : int, default=256
         Rows of a training step; at most a 32nd of the training rows, but not fewer

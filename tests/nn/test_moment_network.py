@@ -181,6 +181,32 @@ class _Constant(torch.nn.Module):
         return self.output
 
 
+class _Radius(torch.nn.Module):
+    def forward(self, points, counts):
+        return points[: len(counts), :1]
+
+
+def test_jets_are_turned_in_training_only():
+    points = torch.tensor([[1.0, 0.0]]).repeat(50, 1)
+    given = {
+        "target": torch.zeros(50, 1),
+        "weight": torch.ones(50),
+        "points": points,
+        "counts": torch.ones(50, dtype=torch.int64),
+    }
+    with nn.seeded(0):
+        losses = {
+            (rotate, training): nn.SupervisedObjective(_Radius(), "squared", rotate)
+            .train(training)(**given)
+            .item()
+            for rotate in (False, True)
+            for training in (False, True)
+        }
+    # The mean of cos^2 is one half.
+    assert abs(losses.pop((True, True)) - 0.5) < 0.25
+    assert set(losses.values()) == {1.0}
+
+
 def test_unknown_loss():
     with pytest.raises(ValueError, match="loss must be one of"):
         nn.SupervisedObjective(torch.nn.Linear(1, 1), "hinge")

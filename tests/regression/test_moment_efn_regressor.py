@@ -37,19 +37,6 @@ def test_one_moment_is_enough_for_an_angularity(jets, seed):
     assert abs(np.corrcoef(phi, r)[0, 1]) > 0.98
 
 
-# A second moment: half the sum over pairs of z_i z_j (r_i - r_j)^2.
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_second_moment_needs_the_second_order(jets, seed):
-    spread = angularity(jets, 2.0) - angularity(jets, 1.0) ** 2
-    scores = {}
-    for order in (1, 2):
-        regressor = MomentEFNRegressor(order, 1, random_state=seed, **SMALL)
-        regressor.fit(jets[:2000], spread[:2000])
-        scores[order] = regressor.score(jets[2000:], spread[2000:])
-    assert scores[2] > 0.98
-    assert scores[2] > scores[1]
-
-
 def test_targets_of_any_scale_and_number(jets):
     y = np.stack([angularity(jets, 1.0), angularity(jets, 2.0)], axis=1)
     regressor = MomentEFNRegressor(2, 2, random_state=0, max_epochs=3, **SMALL)
