@@ -581,5 +581,5 @@ def test_quarks_and_gluons(seed):
     test, train = slice(0, 3000), slice(3000, None)
     classifier = MomentEFNClassifier(2, 4, max_epochs=8, random_state=seed)
     classifier.fit(jets[train], y[train])
-    # 0.84 to 0.85 for ten seeds; the error of 3,000 jets is 0.007.
-    assert roc_auc_score(y[test], classifier.decision_function(jets[test])) > 0.82
+    # 0.830 to 0.847 for six seeds; the error of 3,000 jets is 0.007.
+    assert roc_auc_score(y[test], classifier.decision_function(jets[test])) > 0.81
