@@ -65,20 +65,20 @@ class ConstituentInputs:
         ValueError
             If there is no column with the name of the particle identifiers.
         """
-        table = _table(jets, relative)
         self._choose_columns(jets.constituent_names)
+        table = self._table(jets, relative)
         if self.id_column is not None:
             self.ids = np.unique(table[:, self.id_column])
         # Weighted by momentum, soft constituents do not change the scale either.
         by_constituent = weight[jets.jet_index]
         if self.weighting == "energy":
             by_constituent = by_constituent * np.abs(relative.fraction)
-        points = self._points(table)
-        self.points = StandardScaler().fit(points, sample_weight=by_constituent)
+        scaler = StandardScaler().fit(self._points(table), sample_weight=by_constituent)
+        self.mean, self.scale = scaler.mean_, scaler.scale_
         # The axis stays the origin, and a circle around it a circle.
-        squares = self.points.var_[:2] + self.points.mean_[:2] ** 2
-        self.points.scale_[:2] = np.sqrt(squares.mean()) or 1.0
-        self.points.mean_[:2] = 0.0
+        squares = scaler.var_[:2] + scaler.mean_[:2] ** 2
+        self.mean[:2] = 0.0
+        self.scale[:2] = np.sqrt(squares.mean()) or 1.0
         return self
 
     def transform(
@@ -98,7 +98,7 @@ class ConstituentInputs:
         dict of arrays of shape (n_constituents, ...)
             What `encode` returns and, for the weighting "energy", "energies".
         """
-        tables = self.encode(_table(jets, relative))
+        tables = self.encode(self._table(jets, relative))
         if self.weighting == "energy":
             tables["energies"] = relative.fraction
         return tables
@@ -118,9 +118,8 @@ class ConstituentInputs:
             "points" of shape (n, n_coordinates), the directions first, and
             "categories" if there are particle identifiers.
         """
-        tables: dict[str, NDArray] = {
-            "points": self.points.transform(self._points(table))
-        }
+        points = (self._points(table) - self.mean) / self.scale
+        tables: dict[str, NDArray] = {"points": points}
         if self.id_column is not None:
             tables["categories"] = _categories(table[:, self.id_column], self.ids)
         return tables
@@ -128,7 +127,7 @@ class ConstituentInputs:
     @property
     def n_coordinates(self) -> int:
         """Number of columns of the points."""
-        return len(self.points.scale_)
+        return len(self.scale)
 
     @property
     def n_categories(self) -> int:
@@ -151,6 +150,13 @@ class ConstituentInputs:
             else:
                 self.columns.append(column)
 
+    # Other columns than the first three are not read with the weighting "energy".
+    def _table(self, jets: Jets, relative: RelativeConstituents) -> Array:
+        columns = [relative.fraction, relative.dy, relative.dphi]
+        if self.weighting == "count":
+            columns.extend(jets.constituents[:, 3:].T)
+        return np.stack(columns, axis=1)
+
     def _points(self, table: Array) -> Array:
         directions = table[:, 1:3]
         if self.warp_scale is not None:
@@ -159,12 +165,6 @@ class ConstituentInputs:
             return directions
         log_fraction = np.log(np.maximum(table[:, :1], _MIN_FRACTION))
         return np.hstack([directions, table[:, self.columns], log_fraction])
-
-
-def _table(jets: Jets, relative: RelativeConstituents) -> Array:
-    return np.column_stack(
-        [relative.fraction, relative.dy, relative.dphi, jets.constituents[:, 3:]]
-    )
 
 
 # Continuous at r = 0, where it is a magnification: what is collinear stays so.

@@ -37,11 +37,11 @@ _N_BATCHES = 32
 _MIN_BATCH = 32
 # Part of the steps over which the learning rate rises, before it falls as a cosine.
 _WARMUP = 0.05
-# Jets of a batch of the validation loss, of a prediction, and of those that give F the
-# scale of its inputs.
+# Jets of a batch of the validation loss, and of those that give F the scale of its
+# inputs; constituents of a batch of a prediction.
 _VALIDATION_BATCH = 2000
-_PREDICTION_BATCH = 500
 _SCALE_BATCH = 2000
+_PREDICTION_ROWS = 8000
 # What a fit sets, beside what y and the names of columns tell.
 _FITTED = ("_model", "loss_curve_", "n_iter_")
 # The polar grid on which a latent function is compared with a log angularity.
@@ -95,6 +95,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "precision": [StrOptions({"double", "single"})],
         "device": [str],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -121,6 +122,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         early_stopping: bool = True,
         n_iter_no_change: int = 10,
         validation_fraction: float = 0.1,
+        precision: str = "double",
         device: str = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
@@ -143,6 +145,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.validation_fraction = validation_fraction
+        self.precision = precision
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
@@ -426,14 +429,16 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         from ..nn import load_module
 
         jets = validate_jets(self, X, reset=False, require="constituents")
-        # Double precision: what is predicted for a jet does not depend on the others.
-        network = load_module(self._model.network, dtype=torch.float64)
-        rows = _dataset(self._model.inputs, jets, dtype=torch.float64)
-        with torch.no_grad():
+        dtype = torch.float64 if self.precision == "double" else torch.float32
+        network = load_module(self._model.network, dtype=dtype)
+        rows = _dataset(self._model.inputs, jets, dtype=dtype)
+        # As many constituents as the cache holds.
+        batch_size = max(1, _PREDICTION_ROWS * len(jets) // int(jets.offsets[-1]))
+        with torch.inference_mode():
             return np.concatenate(
                 [
                     function(network, batch).numpy()
-                    for batch in rows.batches(_PREDICTION_BATCH, shuffle=False)
+                    for batch in rows.batches(batch_size, shuffle=False)
                 ]
             )
 
