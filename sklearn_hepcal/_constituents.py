@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from .jets import Jets, RelativeConstituents
+from .jets._parts import default_constituent_names
 
 Array = NDArray[np.float64]
 
@@ -15,6 +18,8 @@ Array = NDArray[np.float64]
 _MIN_FRACTION = 1e-6
 # A column that need not be there.
 _PARTICLE_ID = "pdgid"
+# Distances to the axis, in radians, that are not rounding errors.
+_LEAST_DISTANCE = 1e-9
 
 
 class ConstituentInputs:
@@ -63,7 +68,13 @@ class ConstituentInputs:
         Raises
         ------
         ValueError
-            If there is no column with the name of the particle identifiers.
+            If there is no column with the name of the particle identifiers, or no
+            momentum where it is the weight.
+
+        Warns
+        -----
+        UserWarning
+            If columns without names might hold particle identifiers.
         """
         self._choose_columns(jets.constituent_names)
         table = self._table(jets, relative)
@@ -73,12 +84,20 @@ class ConstituentInputs:
         by_constituent = weight[jets.jet_index]
         if self.weighting == "energy":
             by_constituent = by_constituent * np.abs(relative.fraction)
-        scaler = StandardScaler().fit(self._points(table), sample_weight=by_constituent)
+            if not by_constituent.any():
+                raise ValueError(
+                    "the constituents of all jets have a pt of zero: weighted by "
+                    "energy, there is nothing to learn."
+                )
+        points = self._points(table)
+        scaler = StandardScaler().fit(points, sample_weight=by_constituent)
         self.mean, self.scale = scaler.mean_, scaler.scale_
         # The axis stays the origin, and a circle around it a circle.
-        squares = scaler.var_[:2] + scaler.mean_[:2] ** 2
+        squares = np.average(points[:, :2] ** 2, axis=0, weights=by_constituent)
+        rms = np.sqrt(squares.mean())
+        magnification = 0.5 / self.warp_scale if self.warp_scale else 1.0
         self.mean[:2] = 0.0
-        self.scale[:2] = np.sqrt(squares.mean()) or 1.0
+        self.scale[:2] = rms if rms > _LEAST_DISTANCE * magnification else 1.0
         return self
 
     def transform(
@@ -135,20 +154,29 @@ class ConstituentInputs:
         return 0 if self.id_column is None else len(self.ids)
 
     def _choose_columns(self, names: tuple[str, ...]) -> None:
-        if self.particle_id not in (None, _PARTICLE_ID, *names):
-            raise ValueError(
-                f"particle_id={self.particle_id!r} is not one of the columns "
-                f"{list(names)} of the constituents."
-            )
         self.columns: list[int] = []
         self.id_column: int | None = None
         if self.weighting == "energy":
             return
+        if self.particle_id not in (None, _PARTICLE_ID, *names[3:]):
+            raise ValueError(
+                f"particle_id={self.particle_id!r} is not one of the columns "
+                f"{list(names[3:])} of the constituents beside pt and direction."
+            )
         for column in range(3, len(names)):
             if names[column] == self.particle_id:
                 self.id_column = column
             else:
                 self.columns.append(column)
+        unnamed = names == default_constituent_names(len(names))
+        if self.columns and unnamed and self.particle_id == _PARTICLE_ID:
+            warnings.warn(
+                f"the columns {list(names[3:])} of the constituents have no names, and "
+                "are read as numbers: if one holds PDG identifiers, give its name as "
+                "particle_id, or else particle_id=None.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     # Other columns than the first three are not read with the weighting "energy".
     def _table(self, jets: Jets, relative: RelativeConstituents) -> Array:

@@ -24,6 +24,6 @@ def layer_sizes(sizes: int | Sequence[int], name: str) -> tuple[int, ...]:
         If there are none, or if they are not positive integers.
     """
     widths = tuple(np.atleast_1d(sizes).tolist())
-    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+    if not widths or not all(type(w) is int and w > 0 for w in widths):
         raise ValueError(f"{name} must hold positive integers, got {sizes!r}.")
     return widths

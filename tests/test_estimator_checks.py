@@ -82,6 +82,7 @@ def expected_failed_checks(estimator):
 @pytest.mark.filterwarnings("ignore:All probabilities are zero")
 @pytest.mark.filterwarnings("ignore:The mean density ratio")
 @pytest.mark.filterwarnings("ignore:y takes only")
+@pytest.mark.filterwarnings("ignore:the columns .* have no names")
 @parametrize_with_checks(
     [estimator for estimator, _ in CASES],
     expected_failed_checks=expected_failed_checks,

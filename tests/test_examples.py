@@ -163,3 +163,46 @@ def test_constituents_tell_about_the_energy_of_jets(run):
         assert fine > coarse - 2 * error
     assert information[2][0] > information[0][0] + 0.2
     assert fits[2][2][0] < 0.75 * fits[0][2][0]
+
+
+def test_latent_functions_are_compared_with_a_log_angularity(run):
+    output, _ = run("latent_function")
+    table = _read_table(output, "2400 held-out jets")
+    linear, log, another, wide = table.values()
+    gains = []
+    for (auc, error), (turned, _), (by_radius,), (r2,), *_ in table.values():
+        assert auc > 0.7
+        assert turned > auc - error
+        gains.append(turned - auc)
+        # no function of r describes more than the mean over the directions
+        assert by_radius - 0.1 < r2 < by_radius + 0.0015
+    assert np.mean(gains) > 0.005
+    # close to a straight line, up to a jet radius of 0.4
+    c3, error = linear[-1]
+    assert c3 > 0.1
+    assert np.isnan(error) or error > c3 / 4
+    # the scale of the coordinates, not of the jets
+    assert wide[-1][0] > max(log[-1][0], another[-1][0])
+
+
+def test_moments_do_the_work_of_many_functions(run):
+    output, _ = run("moment_pooling")
+    table = _read_table(output, "Area under the ROC curve")
+    first, second, _, fourth = map(np.array, table.values())
+    gains = (second - first)[:, 0]
+    assert gains.min() > 0
+    assert gains.mean() > 0.03
+    for few, many in [(first[0], fourth[0]), (first[0], first[-1])]:
+        assert many[0] - few[0] > 2 * np.hypot(few[1], many[1])
+    (few, few_error), (many, many_error) = first[0], second[-1]
+    assert many - few > 5 * np.hypot(few_error, many_error)
+
+
+def test_references_of_moment_pooling(run):
+    output, _ = run("moment_pooling")
+    count, formula, poorest, best = _read_table(output, "Gluon rejection").values()
+    assert 0.77 < formula[0][0] < count[0][0]
+    assert best[0][0] > formula[0][0] + 2 * formula[0][1]
+    assert best[0][0] > count[0][0] - 0.03
+    (low, low_error), (high, high_error) = poorest[1], best[1]
+    assert high - low > 2 * np.hypot(low_error, high_error)

@@ -8,10 +8,10 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from .._constituents import Array
-from ._base_moment_efn import BaseMomentEFN, Target
+from .._moment_efn import BaseMomentEFN, Target
 
 
 class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
@@ -62,10 +62,10 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
         the default column. None if every column is a number.
     activation : {"relu", "leaky_relu", "silu", "gelu"}, default="leaky_relu"
         Activation of the hidden layers.
-    augment : bool, default=True
+    augment : bool or "auto", default="auto"
         Turn every jet by a random angle around its axis, and mirror half of them,
-        whenever it is trained on: the fewer the jets, the more it helps. It costs the
-        little that orientation tells, such as the direction of the beam.
+        whenever it is trained on. The fewer the jets, the more it helps; what the
+        orientation of a jet tells, such as its pull, is lost. "auto" stands for True.
     n_restarts : int, default=0
         How many more networks are trained from other initial weights. The one with the
         lowest loss on the held-out rows is kept.
@@ -129,9 +129,14 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
     -----
     F sees the moments in units of their spread over jets under the initial Phi.
 
-    Negative momenta, as of calorimeter cells after a subtraction, are negative
-    fractions of the sum of their absolute values. Jets whose momenta are all zero have
-    moments of zero.
+    With ``weighting="energy"``, negative momenta, as of calorimeter cells after a
+    subtraction, are negative fractions of the sum of the absolute values of all;
+    central moments are about the sums with these fractions. Jets whose momenta are all
+    zero have moments of zero. With "count", momenta that are not positive are all seen
+    as the same very small one.
+
+    The rows that are held out choose the epoch and the restart: the loss on them is
+    lower than that on new jets.
 
     References
     ----------
@@ -217,14 +222,8 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
         return outputs - outputs.mean(axis=1, keepdims=True)
 
     def _read_target(self, y: ArrayLike) -> Target:
-        checked = check_array(
-            y,
-            dtype=None,
-            ensure_2d=False,
-            input_name="y",
-            estimator="MomentEFNClassifier",
-        )
-        labels = column_or_1d(checked, warn=True)
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         self.classes_, classes = np.unique(labels, return_inverse=True)
         n_classes = len(self.classes_)
@@ -234,15 +233,15 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
                 f"contains only one class: {self.classes_.tolist()[0]!r}."
             )
         if n_classes == 2:
-            return Target(classes, "binary", 1)
-        return Target(classes, "multiclass", n_classes)
+            return Target(classes, classes, "binary", 1)
+        return Target(classes, classes, "multiclass", n_classes)
 
     def _weigh_target(self, target: Target, weight: Array) -> Target:
         sums = np.bincount(target.values, weight)
         for label, total in zip(self.classes_.tolist(), sums, strict=True):
             if total <= 0:
                 raise ValueError(
-                    f"sample_weight must have a positive sum in every class, got "
-                    f"{total:g} for the class {label!r}."
+                    "sample_weight must have a positive sum over the training rows of "
+                    f"every class, got {total:g} for the class {label!r}."
                 )
         return target

@@ -9,6 +9,8 @@ from ._jets import Jets
 
 Array = NDArray[np.float64]
 
+_RAPIDITIES = (("y",), ("eta",), ("rapidity",))
+
 
 class RelativeConstituents(NamedTuple):
     """Constituents relative to their jets' axes.
@@ -38,7 +40,8 @@ def relative_constituents(jets: Jets) -> RelativeConstituents:
 
     The axis is the azimuth of the vector sum of the transverse momenta, and the
     momentum-weighted mean rapidity. It does not move when a constituent is split into
-    two of its direction, or when one of vanishing momentum is added.
+    two of its direction, or when one of vanishing momentum is added, and moves with the
+    jet when that is boosted along the beam or rotated around it.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ def relative_constituents(jets: Jets) -> RelativeConstituents:
     RelativeConstituents
         The fractions, the distances and the axes. Where momenta are negative, as those
         of calorimeter cells after a subtraction may be, fractions are relative to the
-        sum of their absolute values.
+        sum of their absolute values, and the axis is that of the absolute values.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def relative_constituents(jets: Jets) -> RelativeConstituents:
     array([-0.02,  0.06])
     """
     names = jets.constituent_names
-    if len(names) < 3 or names[0] != "pt" or names[2] != "phi":
+    if names[:1] != ("pt",) or names[1:2] not in _RAPIDITIES or names[2:3] != ("phi",):
         raise ValueError(
             "the first columns of the constituents must be 'pt', 'y' or 'eta', and "
             f"'phi', got {list(names)}."
@@ -83,9 +86,10 @@ def relative_constituents(jets: Jets) -> RelativeConstituents:
         sums = np.bincount(jet, column, len(jets))
         return sums.astype(np.float64, copy=False)
 
-    size = summed(np.abs(pt))
-    fraction = pt / np.where(size > 0, size, 1.0)[jet]
-    axis = summed(fraction * y)
-    dphi = phi - np.arctan2(summed(pt * np.sin(phi)), summed(pt * np.cos(phi)))[jet]
+    size = np.abs(pt)
+    total = summed(size)
+    fraction = pt / np.where(total > 0, total, 1.0)[jet]
+    axis = summed(np.abs(fraction) * y)
+    dphi = phi - np.arctan2(summed(size * np.sin(phi)), summed(size * np.cos(phi)))[jet]
     dphi -= 2 * np.pi * np.round(dphi / (2 * np.pi))
     return RelativeConstituents(fraction, y - axis[jet], dphi, summed(pt), axis)

@@ -88,9 +88,6 @@ class GaussianAnsatz(nn.Module):
         self.inclination_scale = 1.0
         n_entries = n_targets * (n_targets + 1) // 2
         self.factor = MLP(width + n_targets, hidden, n_entries, activation)
-        self.register_buffer(
-            "entries", torch.tril_indices(n_targets, n_targets), persistent=False
-        )
 
     @torch.no_grad()
     def start_from_line(self, slope: Tensor, intercept: Tensor, factor: Tensor) -> None:
@@ -110,7 +107,7 @@ class GaussianAnsatz(nn.Module):
         for network in (self.offset, self.peak, self.factor):
             network.last.weight.mul_(_SMALL)
             network.last.bias.zero_()
-        rows, columns = self.entries
+        rows, columns = _triangle(factor)
         start = factor[rows, columns]
         inverse_softplus = start + torch.log(-torch.expm1(-start))
         self.factor.last.bias.copy_(
@@ -174,8 +171,8 @@ class GaussianAnsatz(nn.Module):
         raw = linear(code, of_code, first.bias) + linear(z, of_z)
         for layer in others:
             raw = layer(raw)
-        rows, columns = self.entries
         lower = raw.new_zeros(*raw.shape[:-1], self.n_targets, self.n_targets)
+        rows, columns = _triangle(lower)
         lower[..., rows, columns] = torch.where(rows == columns, softplus(raw), raw)
         return lower
 
@@ -328,3 +325,9 @@ def _info_nce(value: Tensor, weight: Tensor) -> Tensor:
     every = value + weight.log()
     chosen = every[0] - every.logsumexp(0)
     return -(weight[0] * chosen).sum() / weight[0].sum()
+
+
+# Rows and columns of the entries of triangular matrices.
+def _triangle(matrices: Tensor) -> Tensor:
+    n = matrices.shape[-1]
+    return torch.tril_indices(n, n, device=matrices.device)

@@ -184,8 +184,9 @@ class MomentEFN(nn.Module):
         moments = self.moments(**jets)
         spread, mean = torch.std_mean(moments, dim=0, correction=0)
         self.mean.copy_(mean)
-        # What is the same for all jets need not be told apart.
-        self.scale.copy_(torch.where(spread > 0, spread, 1.0))
+        # What is the same for all jets, but for rounding, need not be told apart.
+        least = 10 * torch.finfo(mean.dtype).eps * mean.abs()
+        self.scale.copy_(torch.where(spread > least, spread, 1.0))
 
     def forward(
         self,

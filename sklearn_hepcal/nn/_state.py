@@ -61,9 +61,11 @@ def load_module(
     torch module
         The network, in evaluation mode.
     """
-    with torch.random.fork_rng([]):  # the initial weights are random
+    with torch.device("meta"):  # without initial weights, which would be random
         module = _KINDS[state["kind"]](**state["config"])
-    module.to(device=device, dtype=dtype)
-    weights = {name: torch.tensor(value) for name, value in state["weights"].items()}
-    module.load_state_dict(weights)
+    weights = {
+        name: torch.tensor(value, dtype=dtype, device=device)
+        for name, value in state["weights"].items()
+    }
+    module.load_state_dict(weights, assign=True)
     return module.eval()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ from skorch.utils import noop, to_tensor
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
+
+_GENERATORS = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ def _cycle(n_rows: int, length: int, shuffle: bool) -> Tensor:
 def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
     """Seed torch for a block, and leave its global generators as they were.
 
+    One thread at a time enters such a block: the generators are those of the process.
+
     Parameters
     ----------
     seed : int
@@ -160,7 +165,7 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
         Device on which random numbers are drawn.
     """
     devices = [] if device == "cpu" else [torch.device(device)]
-    with torch.random.fork_rng(devices):
+    with _GENERATORS, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
 

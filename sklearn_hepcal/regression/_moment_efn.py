@@ -10,7 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 
 from .._constituents import Array
-from ..classification._base_moment_efn import BaseMomentEFN, Target
+from .._moment_efn import BaseMomentEFN, Target
 
 
 class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
@@ -55,10 +55,10 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
         the default column. None if every column is a number.
     activation : {"relu", "leaky_relu", "silu", "gelu"}, default="leaky_relu"
         Activation of the hidden layers.
-    augment : bool, default=True
+    augment : bool or "auto", default="auto"
         Turn every jet by a random angle around its axis, and mirror half of them,
-        whenever it is trained on: the fewer the jets, the more it helps. It costs the
-        little that orientation tells, such as the direction of the beam.
+        whenever it is trained on. It helps with few jets, if the target does not depend
+        on the orientation of the jet. "auto" stands for False.
     n_restarts : int, default=0
         How many more networks are trained from other initial weights. The one with the
         lowest loss on the held-out rows is kept.
@@ -122,7 +122,8 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
     that of this regressor depends on the distribution of the target in the training
     sample.
 
-    F sees the moments in units of their spread over jets under the initial Phi.
+    F sees the moments in units of their spread over jets under the initial Phi. For
+    momenta that are negative or zero see `MomentEFNClassifier`.
 
     References
     ----------
@@ -179,13 +180,17 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
         )
         self._single = table.ndim == 1
         table = table.reshape(len(table), -1)
-        return Target(table, "squared", table.shape[1])
+        one_kind = np.zeros(len(table), dtype=np.int64)
+        return Target(table, one_kind, "squared", table.shape[1])
 
     def _weigh_target(self, target: Target, weight: Array) -> Target:
         if weight.sum() <= 0:
             raise ValueError(
-                f"sample_weight must have a positive sum, got {weight.sum():g}."
+                "sample_weight must have a positive sum over the training rows, got "
+                f"{weight.sum():g}."
             )
         # Negative weights may take more spread away than there is.
         self._scaler = StandardScaler().fit(target.values, sample_weight=abs(weight))
+        if not np.isfinite(self._scaler.var_).all():
+            raise ValueError("y holds values too large to be squared.")
         return target._replace(values=self._scaler.transform(target.values))

@@ -8,9 +8,9 @@ from scipy.optimize import minimize_scalar
 
 Array = NDArray[np.float64]
 
-# Range of c3 that is searched, in units of the largest radius. Below, the logarithm
-# diverges between the axis and the first radius; above, it is a straight line.
-_LOG_RANGE = (-14.0, 5.0)
+# Range of c3 in units of the largest radius. Below, the logarithm diverges between the
+# axis and the first radius; above, it is a straight line.
+_RANGE = (1e-6, 1e2)
 _N_STARTS = 40
 
 
@@ -29,8 +29,10 @@ class LogAngularity:
     c3 : float
         Distance in radians below which the logarithm turns into a constant.
     c1_error, c2_error, c3_error : float
-        Standard deviations of the same parameters over functions of single directions
-        around the axis.
+        Standard deviations of the same parameters over fits of single directions around
+        the axis: how much the function depends on the direction, not a statistical
+        error. NaN if c3 is at an end of its range in one of the fits, so that the
+        function has no such form.
     r2 : float
         Part of the variance of the function that the form describes, over all
         directions.
@@ -73,10 +75,14 @@ def fit_log_angularity(r: Array, values: Array) -> LogAngularity:
     Returns
     -------
     LogAngularity
-        The best of all c3 > 0.
+        The best for c3 between 1e-6 and 100 times the largest radius.
     """
     best = _fit(r, values.mean(axis=0))
-    errors = np.std([_fit(r, line) for line in values], axis=0, ddof=1)
+    lines = np.array([_fit(r, line) for line in values])
+    errors = np.std(lines, axis=0, ddof=1)
+    ends = r.max() * np.array(_RANGE)
+    if np.isclose(np.append(lines[:, 2], best[2])[:, None], ends, rtol=1e-3).any():
+        errors[:] = np.nan
     fitted = best[0] + best[1] * np.log(best[2] + r)
     r2 = 1.0 - np.mean((values - fitted) ** 2) / np.var(values)
     return LogAngularity(*(float(v) for v in (*best, *errors, r2)))
@@ -85,23 +91,20 @@ def fit_log_angularity(r: Array, values: Array) -> LogAngularity:
 # For a given c3 the other two are those of a straight line in log(c3 + r): what is
 # left to search has one dimension, and several minima at most.
 def _fit(r: Array, line: Array) -> Array:
-    scale = r.max()
-
     def loss(log_c3: float) -> float:
-        return _straight_line(np.log(np.exp(log_c3) * scale + r), line)[1]
+        return _straight_line(np.log(np.exp(log_c3) + r), line)[1]
 
-    grid = np.linspace(*_LOG_RANGE, _N_STARTS)
+    grid = np.log(r.max() * np.geomspace(*_RANGE, _N_STARTS))
     start = int(np.argmin([loss(g) for g in grid]))
     around = grid[[max(start - 1, 0), min(start + 1, len(grid) - 1)]]
-    log_c3 = minimize_scalar(loss, bounds=around, options={"xatol": 1e-10}).x
-    c3 = np.exp(log_c3) * scale
+    c3 = np.exp(minimize_scalar(loss, bounds=around, options={"xatol": 1e-10}).x)
     coefficients, _ = _straight_line(np.log(c3 + r), line)
     return np.array([*coefficients, c3])
 
 
 def _straight_line(x: Array, y: Array) -> tuple[Array, float]:
     table = np.stack([np.ones_like(x), x], axis=1)
-    coefficients = np.linalg.lstsq(table, y)[0]
+    coefficients = np.linalg.lstsq(table, y, rcond=None)[0]
     return coefficients.astype(np.float64, copy=False), float(
         np.sum((y - table @ coefficients) ** 2)
     )

@@ -22,15 +22,15 @@ from sklearn.utils.validation import (
     check_random_state,
 )
 
-from .._constituents import Array, ConstituentInputs
-from .._layer_sizes import layer_sizes
-from ..jets import Jets, relative_constituents, validate_jets
+from ._constituents import Array, ConstituentInputs
+from ._layer_sizes import layer_sizes
 from ._log_angularity import LogAngularity, fit_log_angularity
+from .jets import Jets, relative_constituents, validate_jets
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..nn import RowsDataset
+    from .nn import RowsDataset
 
 # Small samples are cut into several batches a pass, but not into smaller ones.
 _N_BATCHES = 32
@@ -43,7 +43,7 @@ _VALIDATION_BATCH = 2000
 _SCALE_BATCH = 2000
 _PREDICTION_ROWS = 8000
 # What a fit sets, beside what y and the names of columns tell.
-_FITTED = ("_model", "loss_curve_", "n_iter_")
+_FITTED = ("_model", "effective_latent_dim_", "loss_curve_", "n_iter_")
 # The polar grid on which a latent function is compared with a log angularity.
 _N_RADII = 400
 _N_DIRECTIONS = 16
@@ -56,6 +56,8 @@ class Target(NamedTuple):
     ----------
     values : array of shape (n_samples,) or (n_samples, n_outputs)
         Classes 0, 1, ..., or numbers.
+    strata : int array of shape (n_samples,)
+        Rows of every kind are trained on.
     loss : {"binary", "multiclass", "squared"}
         Loss of `sklearn_hepcal.nn.SupervisedObjective`.
     n_outputs : int
@@ -63,6 +65,7 @@ class Target(NamedTuple):
     """
 
     values: NDArray
+    strata: NDArray[np.int64]
     loss: str
     n_outputs: int
 
@@ -87,7 +90,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         "weighting": [StrOptions({"energy", "count"})],
         "particle_id": [str, None],
         "activation": [StrOptions({"relu", "leaky_relu", "silu", "gelu"})],
-        "augment": ["boolean"],
+        "augment": ["boolean", StrOptions({"auto"})],
         "n_restarts": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -114,7 +117,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         weighting: str = "energy",
         particle_id: str | None = "pdgid",
         activation: str = "leaky_relu",
-        augment: bool = True,
+        augment: bool | str = "auto",
         n_restarts: int = 0,
         max_epochs: int = 30,
         batch_size: int = 256,
@@ -156,7 +159,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
 
     @abstractmethod
     def _weigh_target(self, target: Target, weight: Array) -> Target:
-        """Check the weights, and scale what depends on them."""
+        """Check the weights of the training rows, and scale what depends on them."""
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
@@ -167,9 +170,11 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
             Jets with constituents, in any form that `sklearn_hepcal.jets.check_jets`
             reads. Their features are not used.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The target.
+            Classes of a classifier, one or several numbers of a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the jets, which may have both signs.
+            Weights of the jets, which may have both signs. The loss has no lower bound
+            then: too few jets, or too long a training without early stopping, end in
+            an error.
 
         Returns
         -------
@@ -189,40 +194,36 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         jets = validate_jets(self, X, reset=True, require="constituents")
         check_consistent_length(jets, target.values)
         weight = _check_sample_weight(sample_weight, target.values, dtype=np.float64)
-        target = self._weigh_target(target, weight)
-
         rng = check_random_state(self.random_state)
-        used = np.flatnonzero(weight)
-        weight = weight / weight[used].mean()
-        train, held_out = used, used[:0]
+        held_out = np.zeros(len(jets), dtype=bool)
+        used = weight != 0
         if self.early_stopping or self.n_restarts:
-            train, held_out = _hold_out(
-                used, target.values[used], self.validation_fraction, rng
-            )
+            strata = 2 * target.strata[used] + (weight[used] < 0)
+            held_out[used] = hold_out(strata, self.validation_fraction, rng)
+        train = used & ~held_out
+        target = self._weigh_target(target, np.where(train, weight, 0.0))
+        weight = weight / np.mean(weight[train])
         inputs = self._make_inputs().fit(
             jets[train], relative_constituents(jets[train]), np.abs(weight[train])
         )
         datasets = [
             _dataset(
-                inputs, jets[part], target=target.values[part], weight=weight[part]
+                inputs, jets[rows], target=target.values[rows], weight=weight[rows]
             )
-            for part in (train, held_out)
-            if len(part)
+            for rows in (train, held_out)
+            if rows.any()
         ]
         seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_restarts + 1)
         fits = [self._train(inputs, target, seed, *datasets) for seed in seeds]
-        self._keep_best(inputs, fits)
+        network, curve = self._best(fits, validated=len(datasets) > 1)
+        self._model = _Model(inputs, network)
+        self.effective_latent_dim_ = math.comb(self.latent_dim + self.order, self.order)
+        self.loss_curve_ = curve
+        self.n_iter_ = len(curve)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
-
-    @property
-    def effective_latent_dim_(self) -> int:
-        """Number of moments, with the one of order zero."""
-        check_is_fitted(self)
-        config = self._model.network["config"]
-        return math.comb(config["latent_dim"] + config["order"], config["order"])
 
     def transform(self, X: Any) -> Array:
         """Compute the moments of jets.
@@ -236,8 +237,8 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         -------
         array of shape (n_samples, n_moments)
             The moments from the first order on, sorted by order, and those of an order
-            by components; for ``weighting="count"``, the number of constituents before
-            them.
+            by components, which are ``effective_latent_dim_ - 1``; for
+            ``weighting="count"``, the number of constituents before them.
         """
         return self._evaluate(X, lambda network, batch: network.moments(**batch))
 
@@ -288,7 +289,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         import torch
 
-        from ..nn import load_module
+        from .nn import load_module
 
         table = check_array(points, dtype=np.float64, input_name="points")
         inputs = self._model.inputs
@@ -299,10 +300,14 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
             )
         if inputs.weighting == "energy":
             table = np.pad(table, [(0, 0), (1, 0)])
-        tables = {name: torch.tensor(a) for name, a in inputs.encode(table).items()}
         network: Any = load_module(self._model.network, dtype=torch.float64)
-        with torch.no_grad():
-            return network.latent(**tables).numpy()
+        values = []
+        with torch.inference_mode():
+            for start in range(0, len(table), _PREDICTION_ROWS):
+                encoded = inputs.encode(table[start : start + _PREDICTION_ROWS])
+                columns = {name: torch.tensor(a) for name, a in encoded.items()}
+                values.append(network.latent(**columns).numpy())
+        return np.concatenate(values)
 
     def fit_log_angularity(
         self, component: int = 0, *, radius: float = 0.4
@@ -311,8 +316,9 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
 
         The component is evaluated at 400 equal steps in r along 16 directions, divided
         by its largest absolute value there, and given the sign with which it falls from
-        the axis on. The form is fitted to its mean over the directions by least
-        squares, for all c3 > 0.
+        the axis on: a convention, which c1 and c2 depend on and c3 does not. The form
+        is fitted to the mean over the directions by least squares, for c3 between 1e-6
+        and 100 radii.
 
         Parameters
         ----------
@@ -324,9 +330,9 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         Returns
         -------
         LogAngularity
-            The parameters, their errors (standard deviations over fits of single
-            directions), and the R2 over all points. A function that is a straight line
-            shows as a c3 above the radius.
+            The parameters, how far they differ between single directions, and the R2
+            over all points. Whether another training ends at the same function, only
+            other seeds tell.
 
         Raises
         ------
@@ -345,10 +351,12 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
             component, "component", Integral, min_val=0, max_val=n_components - 1
         )
         check_scalar(radius, "radius", Real, min_val=0, include_boundaries="neither")
+        if not np.isfinite(radius):
+            raise ValueError(f"radius must be finite, got {radius}.")
         r = np.linspace(0.0, radius, _N_RADII)
         angle = np.linspace(0.0, 2 * np.pi, _N_DIRECTIONS, endpoint=False)[:, None]
         directions = np.stack([np.cos(angle) * r, np.sin(angle) * r], axis=-1)
-        phi = self.latent_function(directions.reshape(-1, 2))[:, component]
+        phi = self.latent_function(directions.reshape(-1, 2))[:, int(component)]
         if np.ptp(phi) == 0:
             raise ValueError(f"component={component} is constant within radius.")
         lines = (phi / np.abs(phi).max()).reshape(_N_DIRECTIONS, _N_RADII)
@@ -369,7 +377,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         rows: RowsDataset,
         validation: RowsDataset | None = None,
     ) -> tuple[dict[str, Any], Array]:
-        from .. import nn
+        from . import nn
 
         device = nn.resolve_device(self.device)
         settings = nn.TrainingSettings(
@@ -397,26 +405,40 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
                 activation=self.activation,
                 n_categories=inputs.n_categories,
             )
-            network.standardise(**_sample(rows))
-            objective = nn.SupervisedObjective(network, target.loss, self.augment)
+            network.float().standardise(**_sample(rows))
+            objective = nn.SupervisedObjective(
+                network, target.loss, self._turns_jets(target)
+            )
             curve = nn.train(objective, rows, settings, validation)
         return nn.export_module(network), curve
 
-    # Keep the network with the lowest loss on the held-out rows.
-    def _keep_best(
-        self, inputs: ConstituentInputs, fits: list[tuple[dict[str, Any], Array]]
-    ) -> None:
-        losses = [_final_loss(curve, self.early_stopping) for _, curve in fits]
-        finite = [k for k, loss in enumerate(losses) if np.isfinite(loss)]
-        if not finite:
+    def _turns_jets(self, target: Target) -> bool:
+        if self.augment == "auto":
+            return target.loss != "squared"
+        return bool(self.augment)
+
+    # The network with the lowest loss on the held-out rows.
+    def _best(
+        self, fits: list[tuple[dict[str, Any], Array]], validated: bool
+    ) -> tuple[dict[str, Any], Array]:
+        def loss(fit: tuple[dict[str, Any], Array]) -> float:
+            training, validation = fit[1].T
+            if not np.isfinite(training).all() or training.min() < 0:
+                return np.inf
+            if not validated:
+                return float(training[-1])
+            last = validation.min() if self.early_stopping else validation[-1]
+            return float(last) if np.isfinite(last) else np.inf
+
+        best = min(fits, key=loss)
+        if np.isinf(loss(best)):
             raise ValueError(
-                "the training diverged, with a loss of NaN or infinity: scale down "
-                f"very large values, or lower learning_rate={self.learning_rate}."
+                "the training diverged, with a loss of NaN or infinity, or one below "
+                "zero, which single jets of negative weight can cause: scale down very "
+                f"large values, lower learning_rate={self.learning_rate}, or train on "
+                "more jets."
             )
-        network, curve = fits[min(finite, key=losses.__getitem__)]
-        self._model = _Model(inputs, network)
-        self.loss_curve_ = curve
-        self.n_iter_ = len(curve)
+        return best
 
     def _outputs(self, X: Any) -> Array:
         return self._evaluate(X, lambda network, batch: network(**batch))
@@ -426,7 +448,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         import torch
 
-        from ..nn import load_module
+        from .nn import load_module
 
         jets = validate_jets(self, X, reset=False, require="constituents")
         dtype = torch.float64 if self.precision == "double" else torch.float32
@@ -443,32 +465,54 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
             )
 
 
-# Draw the held-out rows from all over the values, so that every class is among them.
-def _hold_out(
-    rows: NDArray[np.int64],
-    values: NDArray,
-    fraction: float,
-    rng: np.random.RandomState,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = rng.permutation(len(rows))
-    key = values.reshape(len(values), -1)[:, 0]
-    order = order[np.argsort(key[order], kind="stable")]
-    passed = np.floor(fraction * np.arange(len(rows) + 1) + rng.uniform())
-    chosen = np.diff(passed) > 0
+def hold_out(
+    strata: NDArray[np.int64], fraction: float, rng: np.random.RandomState
+) -> NDArray[np.bool_]:
+    """Choose rows to hold out: of every stratum the same part, and never all.
+
+    Parameters
+    ----------
+    strata : int array of shape (n_rows,)
+        Kinds of rows.
+    fraction : float
+        Part of the rows that is held out.
+    rng : RandomState
+        Where the choice comes from.
+
+    Returns
+    -------
+    bool array of shape (n_rows,)
+        Whether the row is held out.
+
+    Raises
+    ------
+    ValueError
+        If there is only one row of each kind.
+    """
+    order = rng.permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    passed = np.floor(fraction * np.arange(len(order) + 1) + rng.uniform())
+    chosen = np.zeros(len(order), dtype=bool)
+    chosen[order] = np.diff(passed) > 0
+    kinds, counts = np.unique(strata, return_counts=True)
+    for kind in kinds:
+        rows = np.flatnonzero(strata == kind)
+        if chosen[rows].all():
+            chosen[rng.choice(rows)] = False
     if not chosen.any():
-        chosen[rng.randint(len(rows))] = True
-    if chosen.all():
-        raise ValueError(
-            f"no rows are left to train on: n_samples = {len(rows)}, of which "
-            f"validation_fraction={fraction} is held out."
-        )
-    return rows[order[~chosen]], rows[order[chosen]]
+        if counts.max() == 1:
+            raise ValueError(
+                "no rows can be held out for early stopping or restarts: n_samples = "
+                f"{len(strata)}."
+            )
+        chosen[rng.choice(np.flatnonzero(strata == kinds[counts.argmax()]))] = True
+    return chosen
 
 
 def _dataset(
     inputs: ConstituentInputs, jets: Jets, dtype: Any = None, **columns: NDArray
 ) -> RowsDataset:
-    from ..nn import RowsDataset
+    from .nn import RowsDataset
 
     constituents = inputs.transform(jets, relative_constituents(jets))
     return RowsDataset.from_numpy(columns, constituents, jets.counts, dtype)
@@ -478,10 +522,3 @@ def _dataset(
 def _sample(rows: RowsDataset) -> dict[str, Tensor]:
     batch = next(rows.batches(_SCALE_BATCH, shuffle=True))
     return {name: batch[name] for name in ("counts", *rows.ragged)}
-
-
-def _final_loss(curve: Array, early_stopping: bool) -> float:
-    held_out = curve[:, 1]
-    if np.isnan(held_out).all():
-        return float(curve[-1, 0])
-    return float(np.nanmin(held_out) if early_stopping else held_out[-1])
