@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 # Return the named arrays of an npz file in a folder of the user.
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, NDArray]:
+    if path.parent.is_file():
+        raise ValueError(
+            f"path must be the folder that holds {path.name}, got the file "
+            f"{path.parent}."
+        )
     with np.load(path) as arrays:
         missing = set(names) - set(arrays)
         if missing:

@@ -77,7 +77,7 @@ def background_rejection(
     """
     signal, background = split_classes(y_true, scores, sample_weight)
     check_weights(signal.weights, len(signal.weights), "sample_weight of the signal")
-    wanted = check_scores(efficiencies, "efficiencies")
+    wanted = check_scores(np.atleast_1d(efficiencies), "efficiencies")
     cuts = working_point_cuts(signal.scores, wanted, signal.weights)
     passing = efficiency(background.scores, cuts, background.weights)
     cut_error = _cut_error(signal, background, wanted, cuts)

@@ -124,7 +124,7 @@ def working_point_cuts(
     """
     scores = check_scores(scores, "scores")
     weights = check_weights(sample_weight, len(scores), "sample_weight")
-    wanted = np.atleast_1d(check_scores(efficiencies, "efficiencies"))
+    wanted = check_scores(np.atleast_1d(efficiencies), "efficiencies")
     if (wanted <= 0).any() or (wanted > 1).any():
         raise ValueError(f"efficiencies must be above 0 and up to 1, got {wanted}.")
     scores, weights = scores[weights > 0], weights[weights > 0]
@@ -171,7 +171,7 @@ def efficiency(
     Estimate(value=array([0.5]), error=array([0.25]))
     """
     scores = check_scores(scores, "scores")
-    cuts = check_scores(cuts, "cuts")
+    cuts = check_scores(np.atleast_1d(cuts), "cuts")
     weights = check_weights(sample_weight, len(scores), "sample_weight", signed=True)
     ascending = np.argsort(scores)
     first = np.searchsorted(scores[ascending], cuts)

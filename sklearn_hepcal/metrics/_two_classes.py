@@ -30,12 +30,14 @@ def split_classes(
     scores = check_scores(scores, "scores")
     check_consistent_length(labels, scores)
     weights = check_weights(sample_weight, len(scores), "sample_weight", signed=True)
+    unit = np.abs(weights).max()  # in which squares are finite
     ascending = np.argsort(scores)
     scores, weights = scores[ascending], weights[ascending]
     is_signal = labels[ascending] == classes[1]
     signal, background = (
         WeightedScores(
-            scores[rows], check_weights(weights[rows], len(rows), name, signed=True)
+            scores[rows],
+            check_weights(weights[rows], len(rows), name, signed=True) / unit,
         )
         for rows, name in (
             (np.flatnonzero(is_signal), "sample_weight of the signal"),

@@ -17,6 +17,9 @@ def check_matrix(X: ArrayLike, name: str, min_rows: int = 1) -> Array:
 
 
 def check_scores(values: ArrayLike, name: str) -> Array:
+    shape = np.shape(values)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(f"{name} must be one-dimensional, got the shape {shape}.")
     scores: Array = column_or_1d(values, dtype=np.float64)
     if len(scores) == 0 or not np.isfinite(scores).all():
         raise ValueError(f"{name} must be a non-empty array of finite numbers.")

@@ -295,3 +295,10 @@ def test_full_file(data_dir):
     check_separation(bunch)
     assert len(bunch.data) == 92400
     assert bunch.target.mean() == 0.5
+
+
+def test_path_is_a_folder(tmp_path):
+    file = tmp_path / "qg_jets.npz"
+    file.touch()
+    with pytest.raises(ValueError, match="path must be the folder that holds"):
+        load_quark_gluon_jets(path=file)

@@ -264,3 +264,10 @@ def test_scorer_of_three_classes():
     X, y = np.arange(6.0)[:, None], np.arange(6) % 3
     with pytest.raises(ValueError, match="y_true must hold two classes"):
         make_log_rejection_scorer()(LogisticRegression().fit(X, y), X, y)
+
+
+def test_a_single_efficiency():
+    y = np.repeat([0, 1], 100)
+    scores = np.random.default_rng(0).normal(y)
+    one, several = (background_rejection(y, scores, e) for e in (0.5, [0.5]))
+    np.testing.assert_array_equal(one, several)

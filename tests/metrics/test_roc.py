@@ -140,3 +140,20 @@ def test_one_jet_of_a_class_has_no_error():
 def test_unusable_input(y, scores, weights, message):
     with pytest.raises(ValueError, match=message):
         roc_auc(y, scores, weights)
+
+
+def test_scale_of_the_weights_does_not_matter():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 50)
+    scores, weight = rng.normal(y), rng.uniform(0.5, 2, 100)
+    expected = roc_auc(y, scores, weight)
+    for factor in (1e-200, 1e200):
+        np.testing.assert_allclose(roc_auc(y, scores, factor * weight), expected)
+
+
+def test_shapes_are_named():
+    y = [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="scores must be one-dimensional"):
+        roc_auc(y, np.ones((4, 2)))
+    with pytest.raises(ValueError, match="sample_weight must be one-dimensional"):
+        roc_auc(y, y, 1.0)
