@@ -14,7 +14,8 @@ outputs with softmax and cross-entropy; Adam with a rate of 0.001; no dropout, n
 penalty. It reads float32 arrays padded to the longest jet, of momentum fractions and
 distances to the axis in radians, which the times do not include. Ours has leaky slopes
 and a linear last layer of Phi, which for order 1 acts on the sums over the
-constituents; its times include the fractions and distances, and it predicts in float64.
+constituents; its times include the fractions and distances. A trailing "turned" names
+fits that augment.
 
 Speed: CPU seconds of one thread, scaled to 50,000 jets, the smallest of repetitions
 that alternate between the two. An epoch of the peer is the fastest after the first one,
@@ -80,18 +81,25 @@ class Configuration(NamedTuple):
     latent_dim: int
     moments: str = "raw"
     coordinates: str = "linear"
+    augment: bool = False
 
     @classmethod
     def parse(cls, text):
         order, latent_dim, *others = text.split(",")
-        return cls(int(order), int(latent_dim), *others)
+        augment = "turned" in others
+        names = [name for name in others if name != "turned"]
+        return cls(int(order), int(latent_dim), *names, augment=augment)
 
     def __str__(self):
-        return f"({self.order}, {self.latent_dim}) {self.moments} {self.coordinates}"
+        turned = " turned" if self.augment else ""
+        network = f"({self.order}, {self.latent_dim})"
+        return f"{network} {self.moments} {self.coordinates}{turned}"
 
 
 CONFIGURATIONS = [
+    Configuration(2, 8, "central", "log", augment=True),
     Configuration(2, 8, "central", "log"),
+    Configuration(2, 8, augment=True),
     Configuration(2, 8),
     Configuration(1, 128),
     Configuration(1, 4),
@@ -152,8 +160,9 @@ class OwnTimes:
     """CPU seconds."""
 
     epoch: float
-    from_jets: float
-    from_padded: float
+    double: float
+    single: float
+    padded: float
 
 
 @dataclass(frozen=True)
@@ -167,12 +176,17 @@ class PeerTimes:
 
 
 def run_own(network, jets, y, padded):
-    """CPU seconds of a short and a longer fit, and of two predictions."""
+    """CPU seconds of a short and a longer fit, and of predictions.
+
+    In double and single precision, and in single from a padded array.
+    """
     _, short = cpu_seconds(lambda: fit(jets, y, 1, *network))
     model, longer = cpu_seconds(lambda: fit(jets, y, 1 + N_TIMED_EPOCHS, *network))
-    _, from_jets = cpu_seconds(lambda: model.decision_function(jets))
+    _, double = cpu_seconds(lambda: model.decision_function(jets))
+    model.set_params(precision="single")
+    _, single = cpu_seconds(lambda: model.decision_function(jets))
     _, from_padded = cpu_seconds(lambda: model.decision_function(padded))
-    return short, longer, from_jets, from_padded
+    return short, longer, double, single, from_padded
 
 
 def run_peer_epochs(network, y, inputs, python):
@@ -190,8 +204,8 @@ def run_peer_epochs(network, y, inputs, python):
 
 
 def smallest_own(runs):
-    short, longer, from_jets, from_padded = np.min(runs, axis=0)
-    return OwnTimes((longer - short) / N_TIMED_EPOCHS, from_jets, from_padded)
+    short, longer, *predictions = np.min(runs, axis=0)
+    return OwnTimes((longer - short) / N_TIMED_EPOCHS, *predictions)
 
 
 def smallest_peer(runs):
@@ -232,19 +246,19 @@ def print_epochs(timings, sample, scale):
 
 def print_predictions(timings, sample, scale):
     table = Table(
-        f"Prediction. {sample}. Target of the ratios: 3",
-        f"{'network':9}|Jets|padded|peer|its batch|ratio Jets|ratio padded",
+        f"Prediction in double and single precision, and in single from a padded "
+        f"array. {sample}. Target of the ratios: 3",
+        f"{'network':9}|double|single|padded|peer|its batch|ratios",
     )
     for network, (own, peer) in timings.items():
-        cells = [""] * 4
+        cells = [""] * 3
+        seconds = (own.double, own.single, own.padded)
         if peer:
             cells = [
                 f"{scale * peer.prediction:.2f}",
                 str(peer.batch_size),
-                f"{peer.prediction / own.from_jets:.2f}",
-                f"{peer.prediction / own.from_padded:.2f}",
+                ", ".join(f"{peer.prediction / s:.2f}" for s in seconds),
             ]
-        seconds = (own.from_jets, own.from_padded)
         table.row(str(network), *(f"{scale * s:.2f}" for s in seconds), *cells)
 
 
