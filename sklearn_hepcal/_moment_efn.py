@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ._constituents import Array, ConstituentInputs
+from ._hold_out import hold_out
 from ._layer_sizes import layer_sizes
 from ._log_angularity import LogAngularity, fit_log_angularity
 from .jets import Jets, relative_constituents, validate_jets
@@ -190,8 +191,8 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
-        target = self._read_target(y)
         jets = validate_jets(self, X, reset=True, require="constituents")
+        target = self._read_target(y)
         check_consistent_length(jets, target.values)
         weight = _check_sample_weight(sample_weight, target.values, dtype=np.float64)
         rng = check_random_state(self.random_state)
@@ -463,50 +464,6 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
                     for batch in rows.batches(batch_size, shuffle=False)
                 ]
             )
-
-
-def hold_out(
-    strata: NDArray[np.int64], fraction: float, rng: np.random.RandomState
-) -> NDArray[np.bool_]:
-    """Choose rows to hold out: of every stratum the same part, and never all.
-
-    Parameters
-    ----------
-    strata : int array of shape (n_rows,)
-        Kinds of rows.
-    fraction : float
-        Part of the rows that is held out.
-    rng : RandomState
-        Where the choice comes from.
-
-    Returns
-    -------
-    bool array of shape (n_rows,)
-        Whether the row is held out.
-
-    Raises
-    ------
-    ValueError
-        If there is only one row of each kind.
-    """
-    order = rng.permutation(len(strata))
-    order = order[np.argsort(strata[order], kind="stable")]
-    passed = np.floor(fraction * np.arange(len(order) + 1) + rng.uniform())
-    chosen = np.zeros(len(order), dtype=bool)
-    chosen[order] = np.diff(passed) > 0
-    kinds, counts = np.unique(strata, return_counts=True)
-    for kind in kinds:
-        rows = np.flatnonzero(strata == kind)
-        if chosen[rows].all():
-            chosen[rng.choice(rows)] = False
-    if not chosen.any():
-        if counts.max() == 1:
-            raise ValueError(
-                "no rows can be held out for early stopping or restarts: n_samples = "
-                f"{len(strata)}."
-            )
-        chosen[rng.choice(np.flatnonzero(strata == kinds[counts.argmax()]))] = True
-    return chosen
 
 
 def _dataset(

@@ -1,12 +1,10 @@
-import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from jet_changes import permute, radiate, split, turn, with_constituents
+from jet_changes import with_constituents
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -14,144 +12,12 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
+from small_fits import QUICK, make_rings
 
-from sklearn_hepcal._log_angularity import fit_log_angularity
-from sklearn_hepcal._moment_efn import hold_out
+from sklearn_hepcal._hold_out import hold_out
 from sklearn_hepcal.classification import MomentEFNClassifier
 from sklearn_hepcal.datasets import load_quark_gluon_jets
 from sklearn_hepcal.jets import Jets, relative_constituents
-
-# What follows needs networks that depend on their inputs, not good ones.
-QUICK = {
-    "phi_layer_sizes": (16,),
-    "f_layer_sizes": (16,),
-    "max_epochs": 2,
-    "random_state": 0,
-}
-SAFE = [
-    {"order": order, "latent_dim": 2, "moments": moments, "coordinates": coordinates}
-    for order in (1, 2, 4)
-    for moments in ("central", "raw")
-    for coordinates in ("log", "linear")
-    if order > 1 or moments == "central"
-]
-
-
-@pytest.fixture(scope="module")
-def sample():
-    """Quark and gluon jets, and whether they are quarks'."""
-    jets, is_quark = load_quark_gluon_jets(n_jets=600, return_X_y=True)
-    return jets.replace(labels={}), is_quark
-
-
-@pytest.fixture(
-    scope="module", params=SAFE, ids=lambda p: "-".join(map(str, p.values()))
-)
-def safe(request, sample):
-    return MomentEFNClassifier(**request.param, **QUICK).fit(*sample)
-
-
-@pytest.fixture(scope="module")
-def unsafe(sample):
-    return MomentEFNClassifier(2, 2, weighting="count", **QUICK).fit(*sample)
-
-
-def assert_same_answers(classifier, jets, others, tolerance, relative=0.0):
-    expected = classifier.decision_function(jets)
-    assert np.ptp(expected) > 1e-2
-    for method in (classifier.decision_function, classifier.transform):
-        answers = method(others)
-        np.testing.assert_allclose(answers, method(jets), relative, tolerance)
-
-
-@pytest.mark.parametrize("change", [permute, split, partial(radiate, pt=0.0)])
-def test_infrared_and_collinear_safety(safe, sample, change):
-    jets, _ = sample
-    assert_same_answers(safe, jets, change(jets), 1e-12)
-
-
-def test_soft_emissions_change_answers_in_proportion_to_their_energy(safe, sample):
-    jets, _ = sample
-    before = safe.decision_function(jets)
-    # In GeV, beside jets of some 500 GeV.
-    slopes = [
-        (safe.decision_function(radiate(jets, pt)) - before) / pt
-        for pt in (1e-2, 1e-4, 1e-6)
-    ]
-    scale = np.abs(slopes[2]).max()
-    assert scale > 1e-5
-    for slope in slopes:
-        assert np.abs(slope).max() < 1.5 * scale
-        # The network is linear in pieces: a few jets come to another one.
-        same = np.abs(slope - slopes[2]) < 0.02 * scale
-        assert same.mean() > 0.98
-
-
-def test_translations_in_rapidity_and_azimuth_do_not_matter(safe, sample):
-    jets, _ = sample
-    rng = np.random.default_rng(0)
-    moved = turn(jets, rng.uniform(-np.pi, np.pi, len(jets)))
-    boost = np.zeros_like(moved.constituents)
-    boost[:, 1] = rng.normal(size=len(jets))[jets.jet_index]
-    moved = moved.replace(constituents=moved.constituents + boost)
-    assert_same_answers(safe, jets, moved, 1e-10)
-
-
-def test_jets_across_the_boundary_of_phi(safe, sample):
-    jets, _ = sample
-    axis = relative_constituents(jets)
-    phi = jets.constituents[:, 2] - axis.dphi
-    across = turn(jets, np.pi - phi[jets.offsets[:-1]])
-    signs = np.sign(across.constituents[:, 2])
-    both = [len(np.unique(part)) == 2 for part in np.split(signs, jets.offsets[1:-1])]
-    assert np.mean(both) > 0.9
-    assert_same_answers(safe, jets, across, 1e-10)
-
-
-def test_counting_is_neither_infrared_nor_collinear_safe(unsafe, sample):
-    jets, _ = sample
-    assert_same_answers(unsafe, jets, permute(jets), 1e-12)
-    before = unsafe.decision_function(jets)
-    for emission in (split, partial(radiate, pt=1e-6)):
-        change = unsafe.decision_function(emission(jets)) - before
-        assert np.median(np.abs(change)) > 1e-4
-
-
-@pytest.mark.parametrize("weighting", ["energy", "count"])
-@pytest.mark.parametrize("moments", ["central", "raw"])
-def test_transform_gives_the_moments_of_the_latent_function(sample, weighting, moments):
-    jets, _ = sample
-    classifier = MomentEFNClassifier(
-        2, 2, moments=moments, weighting=weighting, **QUICK
-    ).fit(*sample)
-    jet = jets[:1]
-    relative = relative_constituents(jet)
-    points = np.stack([relative.dy, relative.dphi], axis=1)
-    z = relative.fraction
-    if weighting == "count":
-        points = np.column_stack([z, points, jet.constituents[:, 3:]])
-        z = np.full(len(z), 1 / len(z))
-    phi = classifier.latent_function(points)
-    mean = z @ phi
-    a, b = (phi - mean if moments == "central" else phi).T
-    expected = [*mean, z @ a**2, z @ (a * b), z @ b**2]
-    if weighting == "count":
-        expected = [len(z), *expected]
-    np.testing.assert_allclose(classifier.transform(jet)[0], expected, 1e-12, 1e-14)
-    names = ["phi0", "phi1", "phi0 phi0", "phi0 phi1", "phi1 phi1"]
-    if weighting == "count":
-        names = ["count", *names]
-    assert list(classifier.get_feature_names_out()) == names
-
-
-@pytest.mark.parametrize(("order", "latent_dim"), [(1, 5), (2, 3), (3, 2), (4, 1)])
-def test_effective_latent_dimension(sample, order, latent_dim):
-    classifier = MomentEFNClassifier(order, latent_dim, **QUICK).fit(*sample)
-    effective = math.factorial(latent_dim + order) // (
-        math.factorial(latent_dim) * math.factorial(order)
-    )
-    assert classifier.effective_latent_dim_ == effective
-    assert classifier.transform(sample[0][:5]).shape == (5, effective - 1)
 
 
 def test_every_form_of_jets_is_the_same(sample):
@@ -168,13 +34,6 @@ def test_every_form_of_jets_is_the_same(sample):
         np.testing.assert_array_equal(again.decision_function(form), expected)
 
 
-def test_jets_are_classified_one_by_one(safe, sample):
-    jets, _ = sample
-    alone = np.concatenate([safe.decision_function(jet) for jet in jets[:10]])
-    expected = safe.decision_function(jets)[:10]
-    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-12)
-
-
 def test_probabilities_follow_from_the_log_odds(sample):
     jets, is_quark = sample
     classifier = MomentEFNClassifier(2, 2, **QUICK)
@@ -187,21 +46,6 @@ def test_probabilities_follow_from_the_log_odds(sample):
     np.testing.assert_array_equal(
         classifier.predict(jets), np.where(odds > 0, "quark", "gluon")
     )
-
-
-def make_rings(n, rng, radii=(0.05, 0.15, 0.25)):
-    """Jets of constituents around their axis, and the index of the radius of each."""
-    y = rng.integers(len(radii), size=n)
-    counts = rng.integers(10, 30, size=n)
-    jet = np.repeat(np.arange(n), counts)
-    angle = rng.uniform(0, 2 * np.pi, len(jet))
-    r = np.array(radii)[y][jet]
-    constituents = np.stack(
-        [rng.exponential(size=len(jet)), r * np.cos(angle), r * np.sin(angle)], axis=1
-    )
-    return Jets(
-        constituents=constituents, offsets=np.concatenate([[0], np.cumsum(counts)])
-    ), y
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -254,63 +98,6 @@ def test_unknown_identifiers_are_alike(unsafe, sample):
 
     np.testing.assert_array_equal(relabelled(9999), relabelled(-13579))
     assert np.abs(relabelled(9999) - relabelled(22)).max() > 1e-4
-
-
-def test_jets_of_one_constituent(safe, sample):
-    jets, y = sample
-    alone = with_constituents(
-        jets, jets.constituents[jets.offsets[:-1]], np.arange(len(jets))
-    )
-    # All of them are the same: all of the energy at the axis.
-    answers = safe.decision_function(alone)
-    assert np.isfinite(answers).all()
-    np.testing.assert_allclose(answers, answers[0], rtol=0, atol=1e-10)
-    latent = safe.latent_function([[0.0, 0.0]])
-    np.testing.assert_allclose(safe.transform(alone)[:, :2], latent.repeat(600, 0))
-    if safe.moments == "central":
-        np.testing.assert_allclose(safe.transform(alone)[:, 2:], 0, atol=1e-12)
-    again = clone(safe).fit(alone, y)
-    assert np.isfinite(again.decision_function(jets)).all()
-
-
-def test_jets_of_500_constituents(safe):
-    rng = np.random.default_rng(0)
-    n = 3 * 500
-    constituents = np.column_stack(
-        [rng.exponential(size=n), rng.normal(0, [0.1, 0.2], (n, 2)), np.full(n, 22)]
-    )
-    jets = Jets(
-        constituents=constituents,
-        offsets=[0, 500, 1000, 1500],
-        constituent_names=["pt", "y", "phi", "pdgid"],
-    )
-    assert_same_answers(safe, jets, split(jets), 1e-12)
-
-
-def test_negative_momenta_are_negative_weights(safe, sample):
-    jets, _ = sample
-    constituents = jets.constituents.copy()
-    constituents[::3, 0] *= -1
-    signed = jets.replace(constituents=constituents)
-    # The answers are large: no such jet was in the training.
-    assert_same_answers(safe, signed, split(signed), 1e-11, relative=1e-11)
-    boosted = turn(signed, 2.0)
-    boost = np.array([0, 1.5, 0, 0])
-    boosted = boosted.replace(constituents=boosted.constituents + boost)
-    assert_same_answers(safe, signed, boosted, 1e-9, relative=1e-9)
-    relative = relative_constituents(signed[:1])
-    phi = safe.latent_function(np.stack([relative.dy, relative.dphi], axis=1))
-    means = safe.transform(signed[:1])[0, :2]
-    np.testing.assert_allclose(means, relative.fraction @ phi, 1e-12, 1e-12)
-
-
-def test_jets_without_momentum_have_moments_of_zero(safe, sample):
-    jets, _ = sample
-    constituents = jets.constituents.copy()
-    constituents[jets.jet_index == 0, 0] = 0
-    moments = safe.transform(jets.replace(constituents=constituents))
-    np.testing.assert_array_equal(moments[0], 0)
-    np.testing.assert_array_equal(moments[1:], safe.transform(jets)[1:])
 
 
 def test_rows_of_weight_zero_are_left_out(sample):
@@ -371,15 +158,6 @@ def test_the_same_seed_gives_the_same_bits(sample):
     assert torch.equal(torch.get_rng_state(), torch_state)
     other = classifier.set_params(random_state=1).fit(jets, y)
     assert np.abs(other.decision_function(jets) - answers[0]).max() > 1e-3
-
-
-def test_pickle_keeps_every_bit(safe, sample):
-    jets, _ = sample
-    copy = pickle.loads(pickle.dumps(safe))
-    np.testing.assert_array_equal(
-        copy.decision_function(jets), safe.decision_function(jets)
-    )
-    assert b"torch" not in pickle.dumps(safe)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
@@ -461,11 +239,6 @@ def test_every_parameter_matters(sample, fitted_quickly, change):
     assert np.abs(changed.decision_function(jets) - before).max() > 1e-4
 
 
-@pytest.fixture(scope="module")
-def fitted_quickly(sample):
-    return MomentEFNClassifier(2, 2, **QUICK).fit(*sample)
-
-
 def test_patience_and_progress(sample, capfd):
     jets, y = sample
     settings = {**QUICK, "max_epochs": 40, "learning_rate": 0.03, "verbose": 1}
@@ -531,20 +304,6 @@ def test_a_loss_below_zero_is_no_success():
     )
     with pytest.raises(ValueError, match="training diverged"):
         classifier.fit(jets, y, sample_weight=weight)
-
-
-def test_collinear_safety_after_training_on_single_constituents(sample):
-    jets, y = sample
-    alone = with_constituents(
-        jets, jets.constituents[jets.offsets[:-1]], np.arange(len(jets))
-    )
-    for coordinates in ("log", "linear"):
-        classifier = MomentEFNClassifier(2, 2, coordinates=coordinates, **QUICK)
-        classifier.fit(alone, y)
-        expected = classifier.decision_function(jets)
-        for change in (split, partial(turn, angle=1.0)):
-            answers = classifier.decision_function(change(jets))
-            np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-10)
 
 
 def test_columns_without_names_may_be_identifiers(sample):
@@ -644,105 +403,6 @@ def test_what_is_refused(sample, change, message):
     with pytest.raises(ValueError, match=message):
         classifier.fit(jets, y, sample_weight=weight)
     assert not hasattr(classifier, "loss_curve_")
-
-
-def test_other_constituents_than_in_fit(safe, sample):
-    jets, _ = sample
-    with pytest.raises(ValueError, match="yet now missing:\n- phi"):
-        safe.predict(jets.select(constituents=["pt", "y", "pdgid"]))
-
-
-@pytest.mark.parametrize("weighting", ["energy", "count"])
-def test_latent_function_checks_its_points(sample, weighting):
-    classifier = MomentEFNClassifier(2, 2, weighting=weighting, **QUICK).fit(*sample)
-    n_columns = 2 if weighting == "energy" else 4
-    assert classifier.latent_function(np.zeros((5, n_columns))).shape == (5, 2)
-    with pytest.raises(ValueError, match=f"must have {n_columns} columns, got 3"):
-        classifier.latent_function(np.zeros((5, 3)))
-    with pytest.raises(ValueError, match="NaN"):
-        classifier.latent_function(np.full((5, n_columns), np.nan))
-
-
-@pytest.mark.parametrize("coordinates", ["log", "linear"])
-def test_latent_function_is_continuous_at_the_axis(sample, coordinates):
-    classifier = MomentEFNClassifier(2, 2, coordinates=coordinates, **QUICK)
-    classifier.fit(*sample)
-    near = np.geomspace(1e-14, 1e-9, 60)
-    angle = np.linspace(0, 6, 60)
-    points = np.stack([near * np.cos(angle), near * np.sin(angle)], axis=1)
-    at_axis = classifier.latent_function(np.zeros((1, 2)))
-    np.testing.assert_allclose(
-        classifier.latent_function(points), at_axis.repeat(60, 0), atol=1e-5
-    )
-
-
-@pytest.mark.parametrize("c3", [0.001, 0.005, 0.05])
-@pytest.mark.parametrize("c2", [-0.7, 0.2])
-def test_log_angularities_are_recovered(c2, c3):
-    r = np.linspace(0, 0.4, 400)
-    line = -1.3 + c2 * np.log(c3 + r)
-    found = fit_log_angularity(r, np.tile(line, (4, 1)))
-    np.testing.assert_allclose([found.c1, found.c2, found.c3], [-1.3, c2, c3], 1e-5)
-    np.testing.assert_allclose(
-        [found.c1_error, found.c2_error, found.c3_error], 0, atol=1e-5
-    )
-    assert found.r2 > 1 - 1e-9
-    np.testing.assert_allclose(found(r), line, atol=1e-6)
-
-
-def test_errors_of_log_angularities_are_those_of_directions():
-    r = np.linspace(0, 0.4, 400)
-    c3 = np.array([0.004, 0.005, 0.006])
-    found = fit_log_angularity(r, np.log(c3[:, None] + r))
-    assert found.c3_error == pytest.approx(0.001, rel=1e-3)
-    assert found.c3 == pytest.approx(0.005, rel=0.02)
-    assert 0.99 < found.r2 < 1
-
-
-@pytest.mark.parametrize("shape", ["line", "parabola", "step"])
-def test_other_forms_are_no_log_angularities(shape):
-    r = np.linspace(0, 0.4, 400)
-    line = {"line": 1 - r, "parabola": 1 - r**2, "step": np.where(r > 0, 0.0, 1.0)}
-    found = fit_log_angularity(r, np.tile(line[shape], (4, 1)))
-    assert np.isnan([found.c1_error, found.c2_error, found.c3_error]).all()
-    if shape == "line":
-        assert found.c3 > 10
-        assert found.r2 > 0.999
-
-
-def test_fit_log_angularity_of_a_latent_function(sample):
-    classifier = MomentEFNClassifier(2, 2, **QUICK).fit(*sample)
-    for component in (0, 1):
-        found = classifier.fit_log_angularity(component, radius=0.3)
-        r = np.linspace(0, 0.3, 400)
-        angle = np.arange(16)[:, None] * np.pi / 8
-        points = np.stack([r * np.cos(angle), r * np.sin(angle)], axis=-1)
-        phi = classifier.latent_function(points.reshape(-1, 2))[:, component]
-        phi = phi.reshape(16, 400) / np.abs(phi).max()
-        if phi[:, 0].mean() < phi.mean():
-            phi = -phi
-        residual = phi - found(r)
-        assert found.r2 == pytest.approx(1 - np.mean(residual**2) / phi.var())
-        # The best of its kind: a little more or less of anything is worse.
-        for change in (1.01, 0.99):
-            for name in ("c1", "c2", "c3"):
-                c = {n: getattr(found, n) for n in ("c1", "c2", "c3")}
-                c[name] *= change
-                other = phi - (c["c1"] + c["c2"] * np.log(c["c3"] + r))
-                assert np.mean(other**2) > np.mean(residual**2)
-
-
-def test_fit_log_angularity_refuses(sample, unsafe):
-    with pytest.raises(ValueError, match="weighting='count' depends on the momentum"):
-        unsafe.fit_log_angularity()
-    classifier = MomentEFNClassifier(2, 2, **QUICK).fit(*sample)
-    with pytest.raises(ValueError, match="component == 2"):
-        classifier.fit_log_angularity(2)
-    with pytest.raises(ValueError, match="radius == 0"):
-        classifier.fit_log_angularity(radius=0.0)
-    for radius in (np.inf, np.nan):
-        with pytest.raises(ValueError, match="radius must be finite"):
-            classifier.fit_log_angularity(radius=radius)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
