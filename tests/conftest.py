@@ -8,6 +8,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest  # noqa: E402
+from small_fits import QUICK  # noqa: E402
+
+from sklearn_hepcal.classification import MomentEFNClassifier  # noqa: E402
+from sklearn_hepcal.datasets import load_quark_gluon_jets  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +23,20 @@ def data_dir():
     if not Path(path).is_dir():
         pytest.fail(f"SKLEARN_HEPCAL_DATA={path} is not a folder")
     return Path(path)
+
+
+@pytest.fixture(scope="module")
+def tagged_jets():
+    """Quark and gluon jets, and whether they are quarks'."""
+    jets, is_quark = load_quark_gluon_jets(n_jets=600, return_X_y=True)
+    return jets.replace(labels={}), is_quark
+
+
+@pytest.fixture(scope="module")
+def counting_classifier(tagged_jets):
+    return MomentEFNClassifier(2, 2, weighting="count", **QUICK).fit(*tagged_jets)
+
+
+@pytest.fixture(scope="module")
+def quick_classifier(tagged_jets):
+    return MomentEFNClassifier(2, 2, **QUICK).fit(*tagged_jets)

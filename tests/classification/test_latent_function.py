@@ -11,11 +11,13 @@ from sklearn_hepcal.jets import relative_constituents
 
 @pytest.mark.parametrize("weighting", ["energy", "count"])
 @pytest.mark.parametrize("moments", ["central", "raw"])
-def test_transform_gives_the_moments_of_the_latent_function(sample, weighting, moments):
-    jets, _ = sample
+def test_transform_gives_the_moments_of_the_latent_function(
+    tagged_jets, weighting, moments
+):
+    jets, _ = tagged_jets
     classifier = MomentEFNClassifier(
         2, 2, moments=moments, weighting=weighting, **QUICK
-    ).fit(*sample)
+    ).fit(*tagged_jets)
     jet = jets[:1]
     relative = relative_constituents(jet)
     points = np.stack([relative.dy, relative.dphi], axis=1)
@@ -37,18 +39,20 @@ def test_transform_gives_the_moments_of_the_latent_function(sample, weighting, m
 
 
 @pytest.mark.parametrize(("order", "latent_dim"), [(1, 5), (2, 3), (3, 2), (4, 1)])
-def test_effective_latent_dimension(sample, order, latent_dim):
-    classifier = MomentEFNClassifier(order, latent_dim, **QUICK).fit(*sample)
+def test_effective_latent_dimension(tagged_jets, order, latent_dim):
+    classifier = MomentEFNClassifier(order, latent_dim, **QUICK).fit(*tagged_jets)
     effective = math.factorial(latent_dim + order) // (
         math.factorial(latent_dim) * math.factorial(order)
     )
     assert classifier.effective_latent_dim_ == effective
-    assert classifier.transform(sample[0][:5]).shape == (5, effective - 1)
+    assert classifier.transform(tagged_jets[0][:5]).shape == (5, effective - 1)
 
 
 @pytest.mark.parametrize("weighting", ["energy", "count"])
-def test_latent_function_checks_its_points(sample, weighting):
-    classifier = MomentEFNClassifier(2, 2, weighting=weighting, **QUICK).fit(*sample)
+def test_latent_function_checks_its_points(tagged_jets, weighting):
+    classifier = MomentEFNClassifier(2, 2, weighting=weighting, **QUICK).fit(
+        *tagged_jets
+    )
     n_columns = 2 if weighting == "energy" else 4
     assert classifier.latent_function(np.zeros((5, n_columns))).shape == (5, 2)
     with pytest.raises(ValueError, match=f"must have {n_columns} columns, got 3"):
@@ -58,9 +62,9 @@ def test_latent_function_checks_its_points(sample, weighting):
 
 
 @pytest.mark.parametrize("coordinates", ["log", "linear"])
-def test_latent_function_is_continuous_at_the_axis(sample, coordinates):
+def test_latent_function_is_continuous_at_the_axis(tagged_jets, coordinates):
     classifier = MomentEFNClassifier(2, 2, coordinates=coordinates, **QUICK)
-    classifier.fit(*sample)
+    classifier.fit(*tagged_jets)
     near = np.geomspace(1e-14, 1e-9, 60)
     angle = np.linspace(0, 6, 60)
     points = np.stack([near * np.cos(angle), near * np.sin(angle)], axis=1)
@@ -104,8 +108,8 @@ def test_other_forms_are_no_log_angularities(shape):
         assert found.r2 > 0.999
 
 
-def test_fit_log_angularity_of_a_latent_function(sample):
-    classifier = MomentEFNClassifier(2, 2, **QUICK).fit(*sample)
+def test_fit_log_angularity_of_a_latent_function(tagged_jets):
+    classifier = MomentEFNClassifier(2, 2, **QUICK).fit(*tagged_jets)
     for component in (0, 1):
         found = classifier.fit_log_angularity(component, radius=0.3)
         r = np.linspace(0, 0.3, 400)
@@ -126,10 +130,10 @@ def test_fit_log_angularity_of_a_latent_function(sample):
                 assert np.mean(other**2) > np.mean(residual**2)
 
 
-def test_fit_log_angularity_refuses(sample, unsafe):
+def test_fit_log_angularity_refuses(tagged_jets, counting_classifier):
     with pytest.raises(ValueError, match="weighting='count' depends on the momentum"):
-        unsafe.fit_log_angularity()
-    classifier = MomentEFNClassifier(2, 2, **QUICK).fit(*sample)
+        counting_classifier.fit_log_angularity()
+    classifier = MomentEFNClassifier(2, 2, **QUICK).fit(*tagged_jets)
     with pytest.raises(ValueError, match="component == 2"):
         classifier.fit_log_angularity(2)
     with pytest.raises(ValueError, match="radius == 0"):

@@ -20,8 +20,8 @@ from sklearn_hepcal.datasets import load_quark_gluon_jets
 from sklearn_hepcal.jets import Jets, relative_constituents
 
 
-def test_every_form_of_jets_is_the_same(sample):
-    jets, y = sample
+def test_every_form_of_jets_is_the_same(tagged_jets):
+    jets, y = tagged_jets
     jets = jets.replace(
         constituents=jets.constituents[:, :3], constituent_names=["pt", "eta", "phi"]
     )
@@ -34,8 +34,8 @@ def test_every_form_of_jets_is_the_same(sample):
         np.testing.assert_array_equal(again.decision_function(form), expected)
 
 
-def test_probabilities_follow_from_the_log_odds(sample):
-    jets, is_quark = sample
+def test_probabilities_follow_from_the_log_odds(tagged_jets):
+    jets, is_quark = tagged_jets
     classifier = MomentEFNClassifier(2, 2, **QUICK)
     names = np.array(["gluon", "quark"])[is_quark]
     classifier.fit(jets, names)
@@ -88,20 +88,22 @@ def test_what_a_particle_flow_network_sees(what):
     assert auc("energy") < 0.75
 
 
-def test_unknown_identifiers_are_alike(unsafe, sample):
-    jets, _ = sample
+def test_unknown_identifiers_are_alike(counting_classifier, tagged_jets):
+    jets, _ = tagged_jets
 
     def relabelled(pdgid):
         constituents = jets.constituents.copy()
         constituents[:, 3] = pdgid
-        return unsafe.decision_function(jets.replace(constituents=constituents))
+        return counting_classifier.decision_function(
+            jets.replace(constituents=constituents)
+        )
 
     np.testing.assert_array_equal(relabelled(9999), relabelled(-13579))
     assert np.abs(relabelled(9999) - relabelled(22)).max() > 1e-4
 
 
-def test_rows_of_weight_zero_are_left_out(sample):
-    jets, y = sample
+def test_rows_of_weight_zero_are_left_out(tagged_jets):
+    jets, y = tagged_jets
     weight = np.ones(len(y))
     weight[::7] = 0
     labels = np.where(weight > 0, y, 1 - y)
@@ -136,8 +138,8 @@ def test_negative_weights_subtract(seed):
     assert mean_probability(sample_weight=weight) > 0.85
 
 
-def test_weights_are_relative(sample):
-    jets, y = sample
+def test_weights_are_relative(tagged_jets):
+    jets, y = tagged_jets
     weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
     classifier = MomentEFNClassifier(2, 2, **QUICK)
     answers = [
@@ -147,8 +149,8 @@ def test_weights_are_relative(sample):
     np.testing.assert_array_equal(*answers)
 
 
-def test_the_same_seed_gives_the_same_bits(sample):
-    jets, y = sample
+def test_the_same_seed_gives_the_same_bits(tagged_jets):
+    jets, y = tagged_jets
     numpy_state = pickle.dumps(check_random_state(None).get_state())
     torch_state = torch.get_rng_state()
     classifier = MomentEFNClassifier(2, 2, **QUICK)
@@ -161,7 +163,7 @@ def test_the_same_seed_gives_the_same_bits(sample):
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
-def test_restarts_keep_the_lowest_loss(sample, monkeypatch, early_stopping):
+def test_restarts_keep_the_lowest_loss(tagged_jets, monkeypatch, early_stopping):
     fits = []
     train = MomentEFNClassifier._train
 
@@ -172,7 +174,7 @@ def test_restarts_keep_the_lowest_loss(sample, monkeypatch, early_stopping):
     monkeypatch.setattr(MomentEFNClassifier, "_train", record)
     classifier = MomentEFNClassifier(
         2, 2, n_restarts=3, early_stopping=early_stopping, **QUICK
-    ).fit(*sample)
+    ).fit(*tagged_jets)
     curves = [curve for _, curve in fits]
     losses = [c[:, 1].min() if early_stopping else c[-1, 1] for c in curves]
     assert len(set(losses)) == 4
@@ -199,8 +201,8 @@ def test_every_class_is_trained_on(sizes, fraction):
         assert set(y[~chosen]) == set(y)
 
 
-def test_one_jet_a_class_cannot_be_held_out(sample):
-    jets, y = sample
+def test_one_jet_a_class_cannot_be_held_out(tagged_jets):
+    jets, y = tagged_jets
     rows = [int(np.argmax(y == 0)), int(np.argmax(y == 1))]
     classifier = MomentEFNClassifier(2, 2, **QUICK)
     with pytest.raises(ValueError, match="no rows can be held out for early stopping"):
@@ -232,15 +234,15 @@ def test_one_jet_a_class_cannot_be_held_out(sample):
     ],
     ids=str,
 )
-def test_every_parameter_matters(sample, fitted_quickly, change):
-    jets, y = sample
-    changed = clone(fitted_quickly).set_params(**change).fit(jets, y)
-    before = fitted_quickly.decision_function(jets)
+def test_every_parameter_matters(tagged_jets, quick_classifier, change):
+    jets, y = tagged_jets
+    changed = clone(quick_classifier).set_params(**change).fit(jets, y)
+    before = quick_classifier.decision_function(jets)
     assert np.abs(changed.decision_function(jets) - before).max() > 1e-4
 
 
-def test_patience_and_progress(sample, capfd):
-    jets, y = sample
+def test_patience_and_progress(tagged_jets, capfd):
+    jets, y = tagged_jets
     settings = {**QUICK, "max_epochs": 40, "learning_rate": 0.03, "verbose": 1}
     classifier = MomentEFNClassifier(2, 2, n_iter_no_change=2, **settings)
     classifier.fit(jets, y)
@@ -249,8 +251,8 @@ def test_patience_and_progress(sample, capfd):
     assert "epoch" in capfd.readouterr().err
 
 
-def test_weights_of_jets_set_the_scale_of_the_points(sample):
-    jets, y = sample
+def test_weights_of_jets_set_the_scale_of_the_points(tagged_jets):
+    jets, y = tagged_jets
     wide = relative_constituents(jets)
     width = np.bincount(jets.jet_index, wide.fraction * np.hypot(wide.dy, wide.dphi))
     broad = width > np.median(width)
@@ -264,17 +266,17 @@ def test_weights_of_jets_set_the_scale_of_the_points(sample):
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])
-def test_precision_of_predictions(sample, fitted_quickly, precision):
-    jets, _ = sample
-    exact = fitted_quickly.decision_function(jets)
-    other = pickle.loads(pickle.dumps(fitted_quickly)).set_params(precision=precision)
+def test_precision_of_predictions(tagged_jets, quick_classifier, precision):
+    jets, _ = tagged_jets
+    exact = quick_classifier.decision_function(jets)
+    other = pickle.loads(pickle.dumps(quick_classifier)).set_params(precision=precision)
     difference = np.abs(other.decision_function(jets) - exact).max()
     assert difference < 1e-4
     assert (difference == 0) == (precision == "double")
 
 
-def test_fits_and_predictions_in_threads(sample):
-    jets, y = sample
+def test_fits_and_predictions_in_threads(tagged_jets):
+    jets, y = tagged_jets
     classifier = MomentEFNClassifier(2, 2, **QUICK)
     expected = clone(classifier).fit(jets, y)
 
@@ -306,8 +308,8 @@ def test_a_loss_below_zero_is_no_success():
         classifier.fit(jets, y, sample_weight=weight)
 
 
-def test_columns_without_names_may_be_identifiers(sample):
-    jets, y = sample
+def test_columns_without_names_may_be_identifiers(tagged_jets):
+    jets, y = tagged_jets
     padded, _ = jets.to_padded()
     classifier = MomentEFNClassifier(2, 2, weighting="count", **QUICK)
     expected = clone(classifier).fit(jets, y).decision_function(jets)
@@ -320,18 +322,18 @@ def test_columns_without_names_may_be_identifiers(sample):
             clone(classifier).set_params(particle_id=name).fit(jets, y)
 
 
-def test_default_precision_of_torch_does_not_matter(sample, fitted_quickly):
-    jets, y = sample
+def test_default_precision_of_torch_does_not_matter(tagged_jets, quick_classifier):
+    jets, y = tagged_jets
     torch.set_default_dtype(torch.float64)
     try:
-        again = clone(fitted_quickly).fit(jets, y)
+        again = clone(quick_classifier).fit(jets, y)
     finally:
         torch.set_default_dtype(torch.float32)
     assert np.isfinite(again.decision_function(jets)).all()
 
 
-def test_grid_search_in_both_forms(sample):
-    jets, y = sample
+def test_grid_search_in_both_forms(tagged_jets):
+    jets, y = tagged_jets
     search = GridSearchCV(
         MomentEFNClassifier(**QUICK),
         {"order": [1, 2], "latent_dim": [1, 2]},
@@ -345,8 +347,8 @@ def test_grid_search_in_both_forms(sample):
     assert np.isfinite(scores[0]).all()
 
 
-def test_moments_are_features_for_others(sample):
-    jets, y = sample
+def test_moments_are_features_for_others(tagged_jets):
+    jets, y = tagged_jets
     pipeline = make_pipeline(
         MomentEFNClassifier(2, 2, **QUICK), StandardScaler(), LogisticRegression()
     )
@@ -381,8 +383,8 @@ def test_moments_are_features_for_others(sample):
         ({"device": "abacus"}, "device='abacus' cannot be used"),
     ],
 )
-def test_what_is_refused(sample, change, message):
-    jets, y = sample
+def test_what_is_refused(tagged_jets, change, message):
+    jets, y = tagged_jets
     change = dict(change)
     X = change.pop("X", None)
     if X == "nothing":
@@ -398,7 +400,7 @@ def test_what_is_refused(sample, change, message):
         jets = jets.replace(constituents=constituents)
     y = change.pop("y", y)
     weight = change.pop("sample_weight", None)
-    classifier = MomentEFNClassifier(2, 1, **QUICK).fit(*sample)
+    classifier = MomentEFNClassifier(2, 1, **QUICK).fit(*tagged_jets)
     classifier.set_params(**change)
     with pytest.raises(ValueError, match=message):
         classifier.fit(jets, y, sample_weight=weight)
