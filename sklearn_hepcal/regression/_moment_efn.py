@@ -81,7 +81,7 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
     precision : {"double", "single"}, default="double"
         Arithmetic of predictions. With "double", they are the same to rounding errors
         of 1e-12 whatever other jets are predicted with them, and infrared and collinear
-        safe as exactly. "single" takes half the time, and has errors of 1e-5.
+        safe as exactly. "single" is faster, and not exact beyond 1e-4.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where the network is trained; "auto" takes a GPU when there is one. The fitted
         one runs on the CPU.
