@@ -1,4 +1,13 @@
-from . import calibration, classification, datasets, jets, metrics, plotting, regression
+from . import (
+    calibration,
+    classification,
+    datasets,
+    jets,
+    metrics,
+    plotting,
+    regression,
+    shapes,
+)
 
 __version__: str
 
@@ -10,4 +19,5 @@ __all__ = [
     "metrics",
     "plotting",
     "regression",
+    "shapes",
 ]

@@ -10,6 +10,7 @@ from sklearn_hepcal.calibration import (
 )
 from sklearn_hepcal.classification import MomentEFNClassifier
 from sklearn_hepcal.regression import GaussianAnsatzRegressor, MomentEFNRegressor
+from sklearn_hepcal.shapes import Ring, ShapinessTransformer, Uniform
 
 FOLDS = (
     "The folds that calibrate the classifier depend on the number of rows: a weight of "
@@ -33,6 +34,9 @@ POINT_CHECKS = {
 BATCHES = (
     "Training in mini-batches: a weight of two is a repeated row in expectation only."
 )
+
+DIRECTIONS = "Only the first column, the energy, has to be positive."
+NOTHING_FITTED = "max_iter is that of transform: nothing is iterated in fit."
 
 # Estimators, each with the checks that it cannot pass and why.
 CASES = [
@@ -69,6 +73,20 @@ CASES = [
             {"check_sample_weight_equivalence_on_dense_data": BATCHES},
         )
         for backbone, max_epochs in [("mlp", None), ("efn", 3), ("pfn", 3)]
+    ],
+    *[
+        (
+            transformer,
+            {
+                "check_transformer_n_iter": NOTHING_FITTED,
+                "check_positive_only_tag_during_fit": DIRECTIONS,
+            },
+        )
+        for transformer in [
+            ShapinessTransformer(),
+            ShapinessTransformer("point", 2, norm=False),
+            ShapinessTransformer(Ring() + Uniform(), n_nodes=64, n_init=2),
+        ]
     ],
 ]
 

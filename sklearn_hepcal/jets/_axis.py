@@ -24,8 +24,8 @@ class RelativeConstituents(NamedTuple):
         radians, the latter between -pi and pi.
     pt : ndarray of shape (n_jets,)
         Scalar sum of the transverse momenta in GeV.
-    y : ndarray of shape (n_jets,)
-        Rapidity of the axis.
+    y, phi : ndarray of shape (n_jets,)
+        Rapidity and azimuth of the axis, the latter in radians between -pi and pi.
     """
 
     fraction: Array
@@ -33,6 +33,7 @@ class RelativeConstituents(NamedTuple):
     dphi: Array
     pt: Array
     y: Array
+    phi: Array
 
 
 def relative_constituents(jets: Jets) -> RelativeConstituents:
@@ -90,6 +91,9 @@ def relative_constituents(jets: Jets) -> RelativeConstituents:
     total = summed(size)
     fraction = pt / np.where(total > 0, total, 1.0)[jet]
     axis = summed(np.abs(fraction) * y)
-    dphi = phi - np.arctan2(summed(size * np.sin(phi)), summed(size * np.cos(phi)))[jet]
+    azimuth = np.arctan2(summed(size * np.sin(phi)), summed(size * np.cos(phi)))
+    dphi = phi - azimuth[jet]
     dphi -= 2 * np.pi * np.round(dphi / (2 * np.pi))
-    return RelativeConstituents(fraction, y - axis[jet], dphi, summed(pt), axis)
+    return RelativeConstituents(
+        fraction, y - axis[jet], dphi, summed(pt), axis, azimuth
+    )

@@ -1,0 +1,53 @@
+"""Events as they are compared with shapes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..jets import Jets, relative_constituents
+from ._family import Event
+from ._momenta import check_energies
+from ._shape import Array
+
+
+class RelativeEvents(NamedTuple):
+    """Events around their axes, in units of R, and what takes them back."""
+
+    events: list[Event]
+    # The particle of its event that each constituent belongs to; -1 without energy.
+    particles: list[NDArray[np.intp]]
+    energy: Array
+    y: Array
+    phi: Array
+
+
+def relative_events(jets: Jets, R: float) -> RelativeEvents:
+    """Read events; constituents of one direction are one particle."""
+    relative = relative_constituents(jets)
+    pt = jets.constituents[:, 0]
+    check_energies(pt)
+    points = np.column_stack([relative.dy, relative.dphi]) / R
+    ends = jets.offsets[1:-1]
+    merged = [
+        _merge(places, energies)
+        for places, energies in zip(
+            np.split(points, ends), np.split(pt, ends), strict=True
+        )
+    ]
+    events = [event for event, _ in merged]
+    particles = [numbers for _, numbers in merged]
+    return RelativeEvents(events, particles, relative.pt, relative.y, relative.phi)
+
+
+# The solver is fastest if the softest particles come first.
+def _merge(places: Array, energies: Array) -> tuple[Event, NDArray[np.intp]]:
+    some = energies > 0
+    points, numbers = np.unique(places[some], axis=0, return_inverse=True)
+    weights = np.bincount(numbers, energies[some], len(points))
+    order = np.argsort(weights, kind="stable")
+    particles = np.full(len(places), -1)
+    particles[some] = np.argsort(order)[numbers]
+    return Event(points[order], weights[order] / weights.sum()), particles
