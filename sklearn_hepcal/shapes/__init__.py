@@ -5,7 +5,9 @@ from ._ellipse import Ellipse
 from ._emd import emd, pairwise_emd
 from ._fixed import Fixed
 from ._isotropy import isotropy
+from ._observables import make_observable
 from ._point import Point
+from ._ratio import ShapinessRatioTransformer
 from ._ring import Ring
 from ._segment import Segment
 from ._shape import Shape
@@ -23,11 +25,13 @@ __all__ = [
     "Ring",
     "Segment",
     "Shape",
+    "ShapinessRatioTransformer",
     "ShapinessTransformer",
     "Uniform",
     "WithCentre",
     "emd",
     "isotropy",
+    "make_observable",
     "pairwise_emd",
     "spherocity",
     "thrust",

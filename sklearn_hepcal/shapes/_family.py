@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import softmax
 
 from ._shape import Array, Shape
 from ._transport import Transport, distances, transport
@@ -103,7 +102,8 @@ class Family:
 
     def shares(self, logits: Array) -> Array:
         """Give the weights of the parts, which sum to one."""
-        shares = softmax(logits) + _LEAST_SHARE
+        shares = np.exp(logits - logits.max())
+        shares = shares / shares.sum() + _LEAST_SHARE
         return shares / shares.sum()
 
     def move(self, event: Event, member: Member) -> Move:
@@ -179,10 +179,8 @@ class Family:
         # there is no such majoriser for beta > 2, but shorter steps lead downhill
         return step / max(self.beta - 1, 1)
 
-    def descend(
-        self, event: Event, member: Member, n_steps: int, tol: float
-    ) -> tuple[float, Member]:
-        """Go downhill, places and weights at once; return the distance too."""
+    def descend(self, event: Event, member: Member, n_steps: int, tol: float) -> Member:
+        """Go downhill, places and weights at once."""
         result = minimize(
             self._value_and_slope,
             np.concatenate(member),
@@ -192,7 +190,7 @@ class Family:
             bounds=[*self._bounds, *[(None, None)] * self.n_parts],
             options={"maxiter": n_steps, "ftol": tol},
         )
-        return float(result.fun), self._split(result.x)
+        return self._split(result.x)
 
     def _split(self, values: Array) -> Member:
         return Member(values[: self.n_parameters], values[self.n_parameters :])

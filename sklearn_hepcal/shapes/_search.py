@@ -12,10 +12,13 @@ from ._point import Point
 from ._points import closest_points
 from ._shape import Array, Shape
 from ._starts import Starts
+from ._transport import Transport
 
+# Fewer nodes would not show where a shape is to go.
+_LEAST_NODES = 12
 # By how much more nodes the lower bound is integrated.
 _FINER = 4
-_N_INIT_SINGLE, _N_INIT_SUM = 4, 64
+_N_INIT_SINGLE, _N_INIT_SUM = 4, 48
 # Steps downhill in place of a plan, where no majoriser has a known minimum.
 _STEPS_PER_PLAN = 3
 
@@ -57,20 +60,18 @@ class Search:
         rng: np.random.RandomState,
     ) -> None:
         def family(share: float) -> Family:
-            n = ceil(share * n_nodes)
+            n = max(ceil(share * n_nodes), min(_LEAST_NODES, n_nodes))
             return Family(components, n, beta=beta, R=R, beam=beam)
 
         self.family, self._finer = family(1), family(_FINER)
         single = self.family.n_parts == 1
-        # share of the nodes, plans to majorise at, steps downhill, starts to keep
+        descent = (3 / 16, 0, max_iter, 1)
+        # share of the nodes, plans to majorise at, steps downhill, members to keep
         if single:
-            schedule = [(3 / 64, 4, 0, 1), (3 / 16, 0, max_iter, 1)]
+            schedule = [(3 / 64, 4, 0, 1), descent]
         else:
-            schedule = [
-                (3 / 128, 3, 4, 8),
-                (1 / 16, 0, 25, 3),
-                (3 / 16, 0, max_iter, 1),
-            ]
+            schedule = [(3 / 128, 4, 0, 12), (1 / 16, 0, 25, 4), descent]
+            schedule.append((1 / 2, 0, 15, 1))
         self._stages = [_Stage(family(share), *rest) for share, *rest in schedule]
         self._n_init = n_init or (_N_INIT_SINGLE if single else _N_INIT_SUM)
         self._tol = tol
@@ -86,24 +87,33 @@ class Search:
         member = self._starts.degenerate(event)
         if member is not None and self.family.touches(event, member):
             return Closest(0.0, 0.0, member.theta, self.family.shares(member.logits))
-        member = self._descend(event)
-        best = self.family.move(event, member).best
+        member, best = self._descend(event)
         lower = self._finer.dual_value(event, member, best.row_prices)
         return Closest(
             best.cost, lower, member.theta, self.family.shares(member.logits)
         )
 
-    def _descend(self, event: Event) -> Member:
+    # Few nodes are enough to move shapes but not to compare them: what a stage finds is
+    # judged with the nodes of the next.
+    def _descend(self, event: Event) -> tuple[Member, Transport]:
         members = list(self._starts(event))
-        for family, n_plans, n_steps, n_kept in self._stages:
-            if family.is_affine:
-                members = [family.majorise(event, m, n_plans) for m in members]
-            else:
-                n_steps += _STEPS_PER_PLAN * n_plans
-            found = [family.descend(event, m, n_steps, self._tol) for m in members]
-            found.sort(key=lambda result: result[0])
-            members = [member for _, member in found[:n_kept]]
-        return members[0]
+        judges = [stage.family for stage in self._stages[1:]] + [self.family]
+        for stage, judge in zip(self._stages, judges, strict=True):
+            members = [self._improve(event, member, stage) for member in members]
+            plans = [judge.move(event, member).best for member in members]
+            order = np.argsort([plan.cost for plan in plans], kind="stable")
+            members = [members[k] for k in order[: stage.n_kept]]
+        return members[0], plans[order[0]]
+
+    def _improve(self, event: Event, member: Member, stage: _Stage) -> Member:
+        n_steps = stage.n_steps
+        if stage.family.is_affine:
+            member = stage.family.majorise(event, member, stage.n_plans)
+        else:
+            n_steps += _STEPS_PER_PLAN * stage.n_plans
+        if n_steps:
+            member = stage.family.descend(event, member, n_steps, self._tol)
+        return member
 
     # The transport to points with free weights is known.
     def _sum_of_points(self, event: Event) -> Closest:

@@ -64,10 +64,12 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
         Number of points that stand for each extended shape in the distance. The search
         goes on with fewer.
     n_init : int, default=None
-        Number of places to start from. By default 4 for a single shape, for which one
-        nearly always is enough, and 64 for sums, which have many local minima.
+        Number of random starts, besides those from the whole event, its clusters and
+        its outlying particles. By default 4 for a single shape, for which one start
+        nearly always is enough, and 48 for sums, which have many local minima. Sums of
+        points start from as many sets of particles, the best of all.
     max_iter : int, default=50
-        The most steps of the last descent.
+        The most steps of the descent from the best of the starts.
     tol : float, default=1e-7
         The descent ends when a step improves the distance by less, in units of the
         energy.

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import softmax
 
 from ._family import Event, Member
 from ._points import closest_points
 from ._shape import Array, Shape
 
-# How many of the best sums of points are tried, of how many.
-_N_CLUSTERINGS, _N_SUMS = 4, 64
+# Starts of the search for the best sum of points.
+_N_SUMS = 64
+_N_OUTLIERS = 12
 # Sizes of the neighbourhoods that shapes start from, relative to that of the event.
-_LEAST_SIZE, _LARGEST_SIZE = 0.1, 3.0
+_LEAST_SIZE, _LARGEST_SIZE = 0.03, 3.0
+_LEAST_RATIO = 0.2
 # What shapes that cannot be moved, and the beam, weigh against all others.
 _BACKGROUND = 0.1
-# A neighbourhood is never quite empty.
+# No share and no size is smaller.
 _FAR = 1e-12
 
 
@@ -40,16 +43,16 @@ class Starts:
         self._components = components
         self._beta, self._R, self._beam = beta, R, beam
         self._n_movable = sum(shape.is_movable for shape in components)
-        n_systematic = _N_CLUSTERINGS if self._n_movable > 1 else 1
-        self._n_systematic = min(n_init, n_systematic)
-        n_random = (n_init - self._n_systematic) if self._n_movable else 0
-        self._draws = rng.uniform(size=(n_random, self._n_movable, 3))
+        n_random = n_init if self._n_movable else 0
+        self._draws = rng.uniform(size=(n_random, self._n_movable, 4))
 
     def __call__(self, event: Event) -> Iterator[Member]:
-        for groups in self._clusterings(event):
-            yield self._member(event, groups, groups.sum(axis=1))
+        for groups in self._clusterings(event, self._n_movable):
+            yield self._member(event, groups)
+        for groups in self._outliers(event):
+            yield self._member(event, groups)
         for draw in self._draws:
-            yield self._member(event, _neighbourhoods(event, draw), 0.1 + draw[:, 2])
+            yield self._member(event, _neighbourhoods(event, draw))
 
     def degenerate(self, event: Event) -> Member | None:
         """Start each shape from a single particle, if there are enough shapes."""
@@ -59,21 +62,35 @@ class Starts:
         groups = np.zeros((self._n_movable, n_particles))
         groups[:n_particles] = np.diag(event.weights)
         groups[n_particles:, 0] = _FAR
-        return self._member(event, groups, groups.sum(axis=1), background=_FAR)
+        return self._member(event, groups, background=_FAR)
 
-    # Energies of the particles that belong to each movable shape.
-    def _clusterings(self, event: Event) -> Iterator[Array]:
-        if self._n_movable < 2:
-            yield np.atleast_2d(event.weights)[: self._n_movable]
-            return
-        sums = closest_points(
-            event, self._n_movable, self._beta, cap=np.inf, n_init=_N_SUMS
-        )
-        for points in sums[: self._n_systematic]:
-            members = points.nearest == np.arange(self._n_movable)[:, None]
+    # Energies of the particles that belong to each of so many shapes.
+    def _clusterings(self, event: Event, n_shapes: int) -> list[Array]:
+        if n_shapes < 2:
+            return [np.atleast_2d(event.weights)[:n_shapes]]
+        sums = closest_points(event, n_shapes, self._beta, cap=np.inf, n_init=_N_SUMS)
+        groups = []
+        for points in sums:
+            members = points.nearest == np.arange(n_shapes)[:, None]
             # a shape without particles starts as the whole event
             members |= ~members.any(axis=1, keepdims=True)
-            yield members * event.weights
+            groups.append(members * event.weights)
+        return groups
+
+    # One shape for a single particle that is far from the others and not soft.
+    def _outliers(self, event: Event) -> Iterator[Array]:
+        n_others = self._n_movable - 1
+        if n_others < 1:
+            return
+        x, weights = event
+        others = self._clusterings(event, n_others)[0]
+        cost = weights * np.linalg.norm(x - weights @ x, axis=1)
+        for k, particle in enumerate(np.argsort(-cost, kind="stable")[:_N_OUTLIERS]):
+            rest = others.copy()
+            rest[:, particle] = 0
+            alone = np.zeros_like(weights)
+            alone[particle] = weights[particle]
+            yield np.insert(rest, k % self._n_movable, alone, axis=0)
 
     # Put the parameters and weights of all parts together; `groups` has a row for each
     # movable shape.
@@ -81,11 +98,11 @@ class Starts:
         self,
         event: Event,
         groups: Array,
-        shares: Array,
         background: float = _BACKGROUND,
     ) -> Member:
         theta, weights = [np.empty(0)], []
-        movable = zip(groups, shares / shares.sum(), strict=True)
+        shares = np.maximum(groups.sum(axis=1), _FAR)
+        movable = zip(groups, shares, strict=True)
         for shape in self._components:
             if shape.is_movable:
                 group, share = next(movable)
@@ -97,13 +114,19 @@ class Starts:
         return Member(np.concatenate(theta), np.log(weights))
 
 
-# Energies weighted by Gaussians of random places and widths.
+# Divide the energies among Gaussians of random places, widths and directions.
 def _neighbourhoods(event: Event, draw: Array) -> Array:
     x, weights = event
-    place, size, _ = draw.T
+    place, size, ratio, turn = draw.T
     centres = x[np.minimum(weights.cumsum().searchsorted(place), len(x) - 1)]
     spread = np.sqrt(weights @ ((x - weights @ x) ** 2).sum(axis=1))
-    width = spread * _LEAST_SIZE * (_LARGEST_SIZE / _LEAST_SIZE) ** size
-    width = np.maximum(width, _FAR)[:, None]
-    away = ((x - centres[:, None]) ** 2).sum(axis=2) / (2 * width**2)
-    return weights * (np.exp(-away) + _FAR)
+    length = spread * _LEAST_SIZE * (_LARGEST_SIZE / _LEAST_SIZE) ** size
+    width = length * _LEAST_RATIO**ratio
+    axis = np.column_stack([np.cos(np.pi * turn), np.sin(np.pi * turn)])
+    along, across = (
+        np.einsum("knd,kd->kn", x - centres[:, None], direction)
+        / np.maximum(size, _FAR)[:, None]
+        for direction, size in ((axis, length), (axis[:, ::-1] * [-1, 1], width))
+    )
+    area = np.maximum(length * width, _FAR)[:, None]
+    return weights * softmax(-(along**2 + across**2) / 2 - np.log(area), axis=0)
