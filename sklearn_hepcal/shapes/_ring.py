@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -26,7 +27,9 @@ class Ring(Round):
     2 * Ring()
     """
 
+    # a curve needs fewer points than an area
     def nodes(self, n_nodes: int) -> tuple[Array, Array]:
+        n_nodes = ceil(n_nodes / 2)
         angle = 2 * np.pi * np.arange(n_nodes) / n_nodes
         nodes = np.column_stack([np.cos(angle), np.sin(angle)])
         return nodes, np.full(n_nodes, 1 / n_nodes)

@@ -18,7 +18,7 @@ from ._transport import Transport
 _LEAST_NODES = 12
 # By how much more nodes the lower bound is integrated.
 _FINER = 4
-_N_INIT_SINGLE, _N_INIT_SUM = 4, 48
+_N_INIT_SINGLE, _N_INIT_SUM = 2, 48
 # Steps downhill in place of a plan, where no majoriser has a known minimum.
 _STEPS_PER_PLAN = 3
 
@@ -26,8 +26,8 @@ _STEPS_PER_PLAN = 3
 class Closest(NamedTuple):
     """The closest member of a family of shapes.
 
-    Its distance, what that cannot be below at these parameters, the parameters in units
-    of R, and the shares of the parts.
+    Its distance, what that cannot be below at these parameters or NaN, the parameters
+    in units of R, and the shares of the parts.
     """
 
     value: float
@@ -53,6 +53,7 @@ class Search:
         beta: float,
         R: float,
         beam: bool,
+        bound: bool,
         n_nodes: int,
         n_init: int | None,
         max_iter: int,
@@ -63,7 +64,8 @@ class Search:
             n = max(ceil(share * n_nodes), min(_LEAST_NODES, n_nodes))
             return Family(components, n, beta=beta, R=R, beam=beam)
 
-        self.family, self._finer = family(1), family(_FINER)
+        self.family = family(1)
+        self._finer = family(_FINER) if bound else None
         single = self.family.n_parts == 1
         descent = (3 / 16, 0, max_iter, 1)
         # share of the nodes, plans to majorise at, steps downhill, members to keep
@@ -88,10 +90,11 @@ class Search:
         if member is not None and self.family.touches(event, member):
             return Closest(0.0, 0.0, member.theta, self.family.shares(member.logits))
         member, best = self._descend(event)
+        shares = self.family.shares(member.logits)
+        if self._finer is None:
+            return Closest(best.cost, np.nan, member.theta, shares)
         lower = self._finer.dual_value(event, member, best.row_prices)
-        return Closest(
-            best.cost, lower, member.theta, self.family.shares(member.logits)
-        )
+        return Closest(best.cost, lower, member.theta, shares)
 
     # Few nodes are enough to move shapes but not to compare them: what a stage finds is
     # judged with the nodes of the next.

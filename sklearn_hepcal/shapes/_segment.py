@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -23,7 +24,9 @@ class Segment(Shape):
 
     parameters = dict.fromkeys(("y", "phi", "length", "angle"), FREE)
 
+    # a curve needs fewer points than an area
     def nodes(self, n_nodes: int) -> tuple[Array, Array]:
+        n_nodes = ceil(n_nodes / 2)
         along = (2 * np.arange(n_nodes) + 1) / n_nodes - 1
         return along[:, None], np.full(n_nodes, 1 / n_nodes)
 
