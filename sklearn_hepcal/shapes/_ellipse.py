@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._disk import sunflower
-from ._shape import FREE, Array, Shape, moments
+from ._shape import FREE, Array, Shape, line_angle, moments
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ class Ellipse(Shape):
         y, phi, s11, s12, s22 = theta
         half_axes, axes = np.linalg.eigh([[s11, s12], [s12, s22]])
         b, a = np.argsort(np.abs(half_axes))
-        angle = np.arctan2(axes[1, a], axes[0, a]) % np.pi
-        # a rounding error below zero is not a turn by half a circle
-        angle = 0.0 if np.isclose(angle, np.pi, rtol=0, atol=1e-12) else angle
+        angle = line_angle(*axes[:, a])
         return np.array([y, phi, *np.abs(half_axes[[a, b]]), angle])
 
     def recall(self, values: Array) -> Array:

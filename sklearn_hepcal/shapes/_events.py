@@ -42,12 +42,14 @@ def relative_events(jets: Jets, R: float) -> RelativeEvents:
     return RelativeEvents(events, particles, relative.pt, relative.y, relative.phi)
 
 
-# The solver is fastest if the softest particles come first.
+# The solver is fastest if the softest particles come first. Rounding errors must not
+# change the order.
 def _merge(places: Array, energies: Array) -> tuple[Event, NDArray[np.intp]]:
     some = energies > 0
     points, numbers = np.unique(places[some], axis=0, return_inverse=True)
-    weights = np.bincount(numbers, energies[some], len(points))
-    order = np.argsort(weights, kind="stable")
+    shares = energies[some] / energies.sum()
+    weights = np.asarray(np.bincount(numbers, shares, len(points)), dtype=np.float64)
+    order = np.lexsort([*points.T.round(10), weights.round(10)])
     particles = np.full(len(places), -1)
     particles[some] = np.argsort(order)[numbers]
-    return Event(points[order], weights[order] / weights.sum()), particles
+    return Event(points[order], weights[order]), particles

@@ -15,8 +15,6 @@ from ._transport import Transport, distances, transport
 _LEAST_SHARE = 1e-9
 # Distances below this one, in units of R, pull as if they were this one.
 _LEAST_DISTANCE = 1e-12
-# The same for majorisers: a particle would hold a node that touches it for ever.
-_STICKY_DISTANCE = 1e-2
 _STEPS_PER_PLAN = 2
 _TINY = 1e-300
 
@@ -51,7 +49,9 @@ class Move(NamedTuple):
 class Family:
     """Shapes, their nodes, and the cost of moving an event onto them.
 
-    With a beam, energy may stay away from the shapes at a cost of one.
+    With a beam, energy may stay away from the shapes at a cost of one. The cost has a
+    kink where a node touches a particle, at which a descent can come to a halt; with
+    `smooth` distances d become the root of d^2 + smooth^2, in units of R.
     """
 
     def __init__(
@@ -62,8 +62,11 @@ class Family:
         beta: float,
         R: float,
         beam: bool = False,
+        smooth: float = 0.0,
     ) -> None:
         self.beta, self.R = beta, R
+        self._smooth = smooth
+        self.components = components
         ends = np.cumsum([len(shape.parameters) for shape in components])
         self.slices = [
             slice(end - len(shape.parameters), end)
@@ -84,6 +87,7 @@ class Family:
         self._part_of_node = np.repeat(np.arange(len(shares)), list(map(len, shares)))
         self._beam = beam
         self.n_parts = len(shares)
+        self.is_movable = all(shape.is_movable for shape in components)
         self.is_affine = all(part.is_affine for part, _, _ in self._parts)
         # what positions and Jacobian are at any parameters if they are affine
         origin = np.zeros(self.n_parameters)
@@ -109,7 +113,7 @@ class Family:
     def move(self, event: Event, member: Member) -> Move:
         """Find the plan that moves the event onto a member."""
         nodes = self.positions(member.theta)
-        distance = distances(event.points, nodes)
+        distance = self._distances(event, nodes)
         weights = self._node_weights(member)
         return Move(
             nodes, distance, transport(event.weights, weights, self._cost(distance))
@@ -117,7 +121,7 @@ class Family:
 
     def dual_value(self, event: Event, member: Member, row_prices: Array) -> float:
         """Bound the distance to a member from below, at any prices of the particles."""
-        cost = self._cost(distances(event.points, self.positions(member.theta)))
+        cost = self._cost(self._distances(event, self.positions(member.theta)))
         column_prices = (cost - row_prices[:, None]).min(axis=0)
         weights = self._node_weights(member)
         return float(event.weights @ row_prices + weights @ column_prices)
@@ -134,6 +138,26 @@ class Family:
         n = len(places)
         return places, self._node_weights(member)[:n], self._part_of_node[:n]
 
+    def canonical(self, member: Member) -> Member:
+        """Choose, of all parameters of this shape, those that are reported."""
+        theta = [
+            shape.recall(shape.describe(self.R * member.theta[where])) / self.R
+            for shape, where in zip(self.components, self.slices, strict=True)
+        ]
+        return member._replace(theta=np.concatenate(theta))
+
+    def translate(self, member: Member, shift: Array) -> Member:
+        """Move the shapes that can be moved."""
+        theta = member.theta.copy()
+        for shape, where in zip(self.components, self.slices, strict=True):
+            if shape.is_movable:
+                theta[where][:2] += shift
+        return member._replace(theta=theta)
+
+    def clip(self, member: Member) -> Member:
+        """Move the parameters into their bounds."""
+        return member._replace(theta=np.clip(member.theta, *self._bounds.T))
+
     def touches(self, event: Event, member: Member) -> bool:
         """Whether all movable shapes lie on particles."""
         nodes = [
@@ -147,9 +171,14 @@ class Family:
     def _node_weights(self, member: Member) -> Array:
         return self._share * self.shares(member.logits)[self._part_of_node]
 
-    # The beam costs one.
+    def _distances(self, event: Event, nodes: Array) -> Array:
+        distance = distances(event.points, nodes)
+        return np.hypot(distance, self._smooth) if self._smooth else distance
+
+    # What costs nothing still does if it is smooth. The beam costs one.
     def _cost(self, distance: Array) -> Array:
         cost = distance if self.beta == 1 else distance**self.beta / self.beta
+        cost = cost - self._smooth**self.beta / self.beta
         return np.column_stack([cost, np.ones(len(cost))]) if self._beam else cost
 
     def majorise(self, event: Event, member: Member, n_plans: int) -> Member:
@@ -162,13 +191,13 @@ class Family:
                 step = self._majorising_step(event, theta, nodes, plan, distance)
                 theta = np.clip(theta + step, *self._bounds.T)
                 nodes = self.positions(theta)
-                distance = distances(event.points, nodes)
+                distance = self._distances(event, nodes)
         return member._replace(theta=theta)
 
     def _majorising_step(
         self, event: Event, theta: Array, nodes: Array, plan: Array, distance: Array
     ) -> Array:
-        pull = plan * np.maximum(distance, _STICKY_DISTANCE) ** (self.beta - 2)
+        pull = plan * np.maximum(distance, _LEAST_DISTANCE) ** (self.beta - 2)
         total = pull.sum(axis=0)
         force = pull.T @ event.points - total[:, None] * nodes
         design = self.jacobian(theta)
@@ -224,5 +253,5 @@ class Family:
         for part, where, nodes in self._parts:
             block = np.zeros((len(nodes), 2, self.n_parameters))
             block[:, :, where] = part.jacobian(self.R * theta[where], nodes)
-            blocks.append(block.reshape(-1, self.n_parameters))
+            blocks.append(block.reshape(2 * len(nodes), self.n_parameters))
         return np.concatenate(blocks)

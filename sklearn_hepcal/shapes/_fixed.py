@@ -36,7 +36,10 @@ class Fixed(Shape):
     weights: tuple[float, ...]
 
     def __init__(self, points: ArrayLike, weights: ArrayLike | None = None) -> None:
-        places = np.array(points, dtype=np.float64)
+        try:
+            places = np.array(points, dtype=np.float64)
+        except ValueError as error:
+            raise ValueError(f"points must be numbers: {error}") from error
         if places.ndim != 2 or places.shape[1] != 2 or not len(places):
             raise ValueError(f"points must have shape (n, 2), got {places.shape}.")
         shares = np.ones(len(places)) if weights is None else np.array(weights, float)

@@ -12,12 +12,13 @@ from ._point import Point
 from ._points import closest_points
 from ._shape import Array, Shape
 from ._starts import Starts
-from ._transport import Transport
 
 # Fewer nodes would not show where a shape is to go.
 _LEAST_NODES = 12
 # By how much more nodes the lower bound is integrated.
 _FINER = 4
+# Places, in units of R, and shares of energy are known to so many digits.
+_DIGITS = 10
 _N_INIT_SINGLE, _N_INIT_SUM = 2, 48
 # Steps downhill in place of a plan, where no majoriser has a known minimum.
 _STEPS_PER_PLAN = 3
@@ -60,21 +61,24 @@ class Search:
         tol: float,
         rng: np.random.RandomState,
     ) -> None:
-        def family(share: float) -> Family:
+        def family(share: float, smooth: float = 0.0) -> Family:
             n = max(ceil(share * n_nodes), min(_LEAST_NODES, n_nodes))
-            return Family(components, n, beta=beta, R=R, beam=beam)
+            return Family(components, n, beta=beta, R=R, beam=beam, smooth=smooth)
 
         self.family = family(1)
         self._finer = family(_FINER) if bound else None
         single = self.family.n_parts == 1
-        descent = (3 / 16, 0, max_iter, 1)
-        # share of the nodes, plans to majorise at, steps downhill, members to keep
+        descent = (3 / 16, 1e-4, 0, max_iter, 1)
+        # share of the nodes, smoothing, plans to majorise at, steps downhill, members
+        # to keep
         if single:
-            schedule = [(3 / 64, 4, 0, 1), descent]
+            schedule = [(3 / 64, 1e-2, 4, 0, 1), descent]
         else:
-            schedule = [(3 / 128, 4, 0, 12), (1 / 16, 0, 25, 4), descent]
-            schedule.append((1 / 2, 0, 15, 1))
-        self._stages = [_Stage(family(share), *rest) for share, *rest in schedule]
+            schedule = [(3 / 128, 1e-2, 4, 0, 12), (1 / 16, 1e-2, 0, 25, 4), descent]
+            schedule.append((1 / 2, 1e-5, 0, 15, 1))
+        self._stages = [
+            _Stage(family(share, smooth), *rest) for share, smooth, *rest in schedule
+        ]
         self._n_init = n_init or (_N_INIT_SINGLE if single else _N_INIT_SUM)
         self._tol = tol
         self._n_points = len(components) * all(isinstance(c, Point) for c in components)
@@ -86,27 +90,51 @@ class Search:
     def __call__(self, event: Event) -> Closest:
         if self._n_points:
             return self._sum_of_points(event)
-        member = self._starts.degenerate(event)
-        if member is not None and self.family.touches(event, member):
+        member, is_exact = self._find(event)
+        if is_exact:
             return Closest(0.0, 0.0, member.theta, self.family.shares(member.logits))
-        member, best = self._descend(event)
+        best = self.family.move(event, member).best
+        lower = np.nan
+        if self._finer is not None:
+            lower = self._finer.dual_value(event, member, best.row_prices)
         shares = self.family.shares(member.logits)
-        if self._finer is None:
-            return Closest(best.cost, np.nan, member.theta, shares)
-        lower = self._finer.dual_value(event, member, best.row_prices)
         return Closest(best.cost, lower, member.theta, shares)
+
+    # Return the closest member, and whether its distance is zero because each particle
+    # has a shape of its own.
+    def _find(self, event: Event) -> tuple[Member, bool]:
+        alone = self._starts.degenerate(event)
+        if alone is not None:
+            alone = self.family.clip(alone)
+            if self.family.touches(event, alone):
+                return alone, True
+        centre, rounded = self._round(event)
+        member = self._descend(rounded)
+        member = self.family.clip(self.family.translate(member, centre))
+        return self.family.canonical(member), False
+
+    # Rounding errors of the input do not change the distance, but might lead the search
+    # to another minimum. Nor do its coordinates, unless shapes have a place in them.
+    def _round(self, event: Event) -> tuple[Array, Event]:
+        centre = np.zeros(2)
+        if self.family.is_movable:
+            centre = event.weights @ event.points
+        points = (event.points - centre).round(_DIGITS)
+        weights = np.maximum(event.weights.round(_DIGITS), 10.0**-_DIGITS)
+        return centre, Event(points, weights / weights.sum())
 
     # Few nodes are enough to move shapes but not to compare them: what a stage finds is
     # judged with the nodes of the next.
-    def _descend(self, event: Event) -> tuple[Member, Transport]:
-        members = list(self._starts(event))
+    def _descend(self, event: Event) -> Member:
+        members = [self.family.clip(member) for member in self._starts(event)]
         judges = [stage.family for stage in self._stages[1:]] + [self.family]
         for stage, judge in zip(self._stages, judges, strict=True):
             members = [self._improve(event, member, stage) for member in members]
-            plans = [judge.move(event, member).best for member in members]
-            order = np.argsort([plan.cost for plan in plans], kind="stable")
-            members = [members[k] for k in order[: stage.n_kept]]
-        return members[0], plans[order[0]]
+            if len(members) > 1:
+                values = [judge.move(event, member).best.cost for member in members]
+                order = np.argsort(values, kind="stable")
+                members = [members[k] for k in order[: stage.n_kept]]
+        return members[0]
 
     def _improve(self, event: Event, member: Member, stage: _Stage) -> Member:
         n_steps = stage.n_steps

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from ._shape import FREE, Array, Shape, moments
+from ._shape import FREE, Array, Shape, line_angle, moments
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Segment(Shape):
 
     def describe(self, theta: Array) -> Array:
         y, phi, dy, dphi = theta
-        angle = np.arctan2(dphi, dy) % np.pi
-        return np.array([y, phi, 2 * np.hypot(dy, dphi), angle])
+        return np.array([y, phi, 2 * np.hypot(dy, dphi), line_angle(dy, dphi)])
 
     def recall(self, values: Array) -> Array:
         y, phi, length, angle = values

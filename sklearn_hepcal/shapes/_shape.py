@@ -283,3 +283,9 @@ def moments(points: Array, weights: Array) -> tuple[Array, Array]:
     centre = share @ points
     relative = points - centre
     return centre, (relative.T * share) @ relative
+
+
+# Of a line, which is the same after half a turn: in [0, pi), whatever the rounding.
+def line_angle(dy: float, dphi: float) -> float:
+    angle = np.arctan2(dphi, dy) % np.pi
+    return 0.0 if np.pi - angle < 1e-12 else float(angle)

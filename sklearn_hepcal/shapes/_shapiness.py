@@ -58,8 +58,10 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
         it lacks goes to a beam and counts in full, as in N-jettiness [3]_.
     certificate : bool, default=False
         Whether the second column is a lower bound of the distance to the very shape
-        that is found, from prices of the dual problem. It is no bound for the other
-        members of the family.
+        that is found, from prices of the dual problem. The prices are integrated over
+        four times as many nodes: the bound is that of the continuous shape, and can be
+        above the distance to the nodes by the error of the latter. It is no bound for
+        the other members of the family.
     n_nodes : int, default=512
         Number of points that stand for each extended shape in the distance; rings and
         segments take half as many. The search goes on with fewer.
@@ -427,6 +429,8 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
             if not len(event.weights):
                 yield None
                 continue
+            if not np.isfinite(row).all():
+                raise ValueError("Z has NaN or infinity for an event with energy.")
             theta, shares = columns.member(row)
             yield Member.of(theta / self.R, shares)
 

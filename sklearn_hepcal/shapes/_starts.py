@@ -18,7 +18,7 @@ _N_OUTLIERS = 12
 _LEAST_SIZE, _LARGEST_SIZE = 0.03, 3.0
 _LEAST_RATIO = 0.2
 # What shapes that cannot be moved, and the beam, weigh against all others.
-_BACKGROUND = 0.1
+_BACKGROUND, _LOG_BACKGROUND = 0.1, (-3, -0.5)
 # No share and no size is smaller.
 _FAR = 1e-12
 
@@ -45,14 +45,15 @@ class Starts:
         self._n_movable = sum(shape.is_movable for shape in components)
         n_random = n_init if self._n_movable else 0
         self._draws = rng.uniform(size=(n_random, self._n_movable, 4))
+        self._backgrounds = 10 ** rng.uniform(*_LOG_BACKGROUND, size=n_random)
 
     def __call__(self, event: Event) -> Iterator[Member]:
         for groups in self._clusterings(event, self._n_movable):
             yield self._member(event, groups)
         for groups in self._outliers(event):
             yield self._member(event, groups)
-        for draw in self._draws:
-            yield self._member(event, _neighbourhoods(event, draw))
+        for draw, background in zip(self._draws, self._backgrounds, strict=True):
+            yield self._member(event, _neighbourhoods(event, draw), background)
 
     def degenerate(self, event: Event) -> Member | None:
         """Start each shape from a single particle, if there are enough shapes."""
@@ -106,9 +107,9 @@ class Starts:
         for shape in self._components:
             if shape.is_movable:
                 group, share = next(movable)
-                theta.append(shape.start(self._R * event.points, group) / self._R)
             else:
-                share = background
+                group, share = event.weights, background
+            theta.append(shape.start(self._R * event.points, group) / self._R)
             weights += [share / len(shape.parts)] * len(shape.parts)
         weights += [background] * self._beam
         return Member(np.concatenate(theta), np.log(weights))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Uniform(Shape):
     half_width: float = 0.8
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.half_width) and self.half_width > 0):
+        if not isinstance(self.half_width, Real) or not 0 < self.half_width < np.inf:
             raise ValueError(
                 f"half_width must be positive and finite, got {self.half_width!r}."
             )

@@ -283,9 +283,7 @@ def test_parameters_of_a_wrong_type(name):
 
 def test_refused_events():
     good = make_events(14, [2, 3])
-    with pytest.raises(
-        ValueError, match="Negative values in data"
-    ):
+    with pytest.raises(ValueError, match="Negative values in data"):
         pairwise_emd([[[-1.0, 0.0, 0.0], [2.0, 0.0, 0.0]]])
     with pytest.raises(ValueError, match="X has 2 and Y 1 events"):
         emd(good, good[:1])

@@ -63,7 +63,9 @@ class Annulus(Shape):
         y, phi, inner, outer = theta
         area, angle = nodes.T
         radius = np.sqrt(inner**2 + area * (outer**2 - inner**2))
-        return np.column_stack([y + radius * np.cos(angle), phi + radius * np.sin(angle)])
+        return np.column_stack(
+            [y + radius * np.cos(angle), phi + radius * np.sin(angle)]
+        )
 
     def jacobian(self, theta, nodes):
         _, _, inner, outer = theta
@@ -385,8 +387,8 @@ def test_incomplete_shapes_say_what_is_missing():
 def test_linear_shape_of_ones_own():
     bar = (np.arange(20) + 0.5) / 20 * 0.6 - 0.3
     zero = np.zeros(20)
-    places = np.vstack([np.c_[bar, zero], np.c_[zero, bar]]) + [0.5, 1.0]
-    event = np.column_stack([np.ones(40), places])
+    bars = np.vstack([np.c_[bar, zero], np.c_[zero, bar]])
+    event = np.column_stack([np.ones(40), bars[:, 0] + 0.5, bars[:, 1] + 1.0])
     transformer = ShapinessTransformer(Cross(), R=0.4, n_nodes=400)
     names = ["emd", "cross0_y", "cross0_phi", "cross0_length"]
     assert transformer.get_feature_names_out().tolist() == names

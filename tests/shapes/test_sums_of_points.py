@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from sklearn_hepcal.datasets import load_quark_gluon_jets
 from sklearn_hepcal.shapes import Point, ShapinessTransformer
 
-BETAS = [1.0, 1.01, 1.5, 2.0, 3.0]
+BETAS = [1.0, 1.2, 2.0, 3.0]
 R = 0.5
 
 
@@ -69,7 +69,7 @@ def best_partitions(event, n_points, beta, *, beam):
 @pytest.mark.parametrize("beta", BETAS)
 def test_all_assignments(beta, norm):
     # wider than R, so that some particles are better left to the beam
-    events = make_events(0, [1, 2, 4, 6], width=0.2 if norm else 0.5)
+    events = make_events(0, [1, 2, 4], width=0.2 if norm else 0.5)
     events += make_events(1, [5, 6], width=0.2 if norm else 0.5)
     energies = np.array([event[:, 0].sum() for event in events])
     exact = np.array([best_partitions(e, 3, beta, beam=not norm) for e in events])
@@ -141,7 +141,7 @@ def test_value_is_that_at_the_axes(beta, norm, n_points):
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("norm", [True, False])
 def test_as_many_points_as_particles(beta, norm):
-    for seed in range(3):
+    for seed in range(2):
         for n in (1, 2, 4):
             (event,) = make_events(seed, [n])
             twins = np.vstack([event, event, event * [0, 1, 1] + [0, 5, 2]])
@@ -163,7 +163,7 @@ def test_as_many_points_as_particles(beta, norm):
 
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 def test_more_points_are_closer(beta):
-    jets, _ = load_quark_gluon_jets(n_jets=12, return_X_y=True)
+    jets, _ = load_quark_gluon_jets(n_jets=8, return_X_y=True)
     values = np.array(
         [
             ShapinessTransformer("point", n, beta=beta, R=0.4).fit_transform(jets)[:, 0]
