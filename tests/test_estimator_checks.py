@@ -10,7 +10,12 @@ from sklearn_hepcal.calibration import (
 )
 from sklearn_hepcal.classification import MomentEFNClassifier
 from sklearn_hepcal.regression import GaussianAnsatzRegressor, MomentEFNRegressor
-from sklearn_hepcal.shapes import Ring, ShapinessTransformer, Uniform
+from sklearn_hepcal.shapes import (
+    Ring,
+    ShapinessRatioTransformer,
+    ShapinessTransformer,
+    Uniform,
+)
 
 FOLDS = (
     "The folds that calibrate the classifier depend on the number of rows: a weight of "
@@ -86,6 +91,15 @@ CASES = [
             ShapinessTransformer(),
             ShapinessTransformer("point", 2, norm=False),
             ShapinessTransformer(Ring() + Uniform(), n_nodes=64, n_init=2),
+        ]
+    ],
+    *[
+        (transformer, {"check_positive_only_tag_during_fit": DIRECTIONS})
+        for transformer in [
+            ShapinessRatioTransformer(),
+            ShapinessRatioTransformer(
+                ShapinessTransformer(n_nodes=64, n_init=2), numerator=2, denominator=1
+            ),
         ]
     ],
 ]

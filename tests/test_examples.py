@@ -206,3 +206,39 @@ def test_references_of_moment_pooling(run):
     assert best[0][0] > count[0][0] - 0.03
     (low, low_error), (high, high_error) = poorest[1], best[1]
     assert high - low > 2 * np.hypot(low_error, high_error)
+
+
+def test_own_shape_is_found_where_it_is(run):
+    output, _ = run("custom_shape")
+    hollow, partons = _read_table(output, "Distances of 40 jets each").values()
+    for table in (hollow, partons):
+        ring, disk, annulus, gain, least_gain, _ = np.ravel(table)
+        assert annulus < min(ring, disk)
+        # a finite number of nodes
+        assert -0.015 < least_gain < gain
+    assert hollow[3] > 0.04
+    assert partons[3] < 0.002
+    # without a hole
+    assert hollow[5] < 0.25
+    assert partons[5] > 0.75
+    inner, outer = map(float, re.search(r"inner (.*), outer (.*)", output).groups())
+    assert inner < 0.03
+    assert outer < 0.015
+
+
+def test_jets_are_found_and_groomed(run):
+    output, _ = run("jet_finding")
+    events = _read_table(output, "Events with a share of pile-up of 0.25")
+    shares, jets, groomed, everything = np.squeeze(list(events.values())).T
+    assert abs(shares - 0.25).max() < 0.1
+    assert abs(shares.mean() - 0.25) < 0.05
+    assert (everything > 1.4 * jets).all()
+    excess = (groomed - jets) / (everything - jets)
+    assert abs(excess).max() < 0.5
+    assert abs(excess).mean() < 0.25
+    ratios = _read_table(output, "What is found over the truth, 15 jets")
+    median = {name: value.item() for name, (value, *_) in ratios.items()}
+    assert abs(median["radius"] - 1) < 0.12
+    assert abs(median["b / a"] - 1) < 0.25
+    assert abs(median["energy"] - 1) < 0.075 < median["energy of cone"] - 1
+    assert median["mass"] < median["mass of cone"]

@@ -43,6 +43,8 @@ class Shape(_Summand):
     A shape is made of `nodes`, fixed points with weights that sum to one, and of
     parameters that place them. If the places depend on the parameters linearly, as for
     all that is moved and stretched, give `design`, else `positions` and `jacobian`.
+    A size that goes to zero as a bound can hold a fit there: rather let it have both
+    signs, and take its absolute value in `describe`.
     Lengths are in the units of the coordinates, and places are relative to the axis of
     the event, see `sklearn_hepcal.jets.relative_constituents`.
 
