@@ -89,6 +89,8 @@ class Starts:
         for k, particle in enumerate(np.argsort(-cost, kind="stable")[:_N_OUTLIERS]):
             rest = others.copy()
             rest[:, particle] = 0
+            # a cluster of this particle alone becomes the whole event
+            rest = np.maximum(rest, _FAR * weights)
             alone = np.zeros_like(weights)
             alone[particle] = weights[particle]
             yield np.insert(rest, k % self._n_movable, alone, axis=0)

@@ -735,3 +735,16 @@ def test_grid_search_over_shapes():
     assert len(set(search.cv_results_["mean_test_score"])) > 1
     assert search.predict(jets[:7]).shape == (7,)
     assert "Ring()" in str(search.cv_results_["params"])
+
+
+# Its own cluster is empty where the search gives it a shape of its own.
+@pytest.mark.parametrize("n_shapes", [2, 3, 4])
+def test_particle_far_from_the_others(n_shapes):
+    near = [[0.0, 0.0], [0.01, 0.0], [0.02, 0.01], [0.0, 0.02], [0.03, 0.01]]
+    event = np.column_stack([[1.0] * 5 + [3.0], [*near, [2.0, 2.0]]])
+    transformer = ShapinessTransformer("ring", n_shapes, **QUICK)
+    row = transformer.fit_transform([event])[0]
+    places = row[1:].reshape(n_shapes, 4)[:, :2]
+    assert np.linalg.norm(places - [2.0, 2.0], axis=1).min() < 1e-3
+    points = ShapinessTransformer("point", n_shapes, R=R).fit_transform([event])
+    assert row[0] <= points[0, 0] * 1.05
