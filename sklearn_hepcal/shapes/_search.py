@@ -80,7 +80,8 @@ class Search:
             _Stage(family(share, smooth), *rest) for share, smooth, *rest in schedule
         ]
         self._n_init = n_init or (_N_INIT_SINGLE if single else _N_INIT_SUM)
-        self._tol = tol
+        # weights of sums move slowly
+        self._tol = tol if single else tol / 10
         self._n_points = len(components) * all(isinstance(c, Point) for c in components)
         self._beta, self._cap = beta, (1.0 if beam else np.inf)
         self._starts = Starts(

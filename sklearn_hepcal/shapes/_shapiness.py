@@ -72,9 +72,9 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
         points start from as many sets of particles, the best of all.
     max_iter : int, default=50
         The most steps of the descent from the best of the starts.
-    tol : float, default=1e-7
-        The descent ends when a step improves the distance by less, in units of the
-        energy.
+    tol : float, default=1e-6
+        The descent ends when a step improves the distance by less, or by a tenth of it
+        for sums, in units of the energy.
     random_state : int, RandomState instance or None, default=0
         Draws the starts, once for all events: what comes out for an event does not
         depend on the others.
@@ -184,7 +184,7 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
         n_nodes: int = 512,
         n_init: int | None = None,
         max_iter: int = 50,
-        tol: float = 1e-7,
+        tol: float = 1e-6,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
         verbose: int = 0,
