@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..jets import Jets, relative_constituents
-from ._family import Event
+from ._family import DIGITS, Event
 from ._momenta import check_energies
 from ._shape import Array
 
@@ -49,7 +49,7 @@ def _merge(places: Array, energies: Array) -> tuple[Event, NDArray[np.intp]]:
     points, numbers = np.unique(places[some], axis=0, return_inverse=True)
     shares = energies[some] / energies.sum()
     weights = np.asarray(np.bincount(numbers, shares, len(points)), dtype=np.float64)
-    order = np.lexsort([*points.T.round(10), weights.round(10)])
+    order = np.lexsort([*points.T.round(DIGITS), weights.round(DIGITS)])
     particles = np.full(len(places), -1)
     particles[some] = np.argsort(order)[numbers]
     return Event(points[order], weights[order]), particles

@@ -11,6 +11,8 @@ from scipy.optimize import minimize
 from ._shape import Array, Shape
 from ._transport import Transport, distances, transport
 
+# Places, in units of R, and shares of energy are known to so many decimals.
+DIGITS = 10
 # No part of a mixture gets less, so that each has a price.
 _LEAST_SHARE = 1e-9
 # Distances below this one, in units of R, pull as if they were this one.

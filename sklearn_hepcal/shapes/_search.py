@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._family import Event, Family, Member
+from ._family import DIGITS, Event, Family, Member
 from ._point import Point
 from ._points import closest_points
 from ._shape import Array, Shape
@@ -17,8 +17,6 @@ from ._starts import Starts
 _LEAST_NODES = 12
 # By how much more nodes the lower bound is integrated.
 _FINER = 4
-# Places, in units of R, and shares of energy are known to so many digits.
-_DIGITS = 10
 _N_INIT_SINGLE, _N_INIT_SUM = 2, 48
 # Steps downhill in place of a plan, where no majoriser has a known minimum.
 _STEPS_PER_PLAN = 3
@@ -120,8 +118,8 @@ class Search:
         centre = np.zeros(2)
         if self.family.is_movable:
             centre = event.weights @ event.points
-        points = (event.points - centre).round(_DIGITS)
-        weights = np.maximum(event.weights.round(_DIGITS), 10.0**-_DIGITS)
+        points = (event.points - centre).round(DIGITS)
+        weights = np.maximum(event.weights.round(DIGITS), 10.0**-DIGITS)
         return centre, Event(points, weights / weights.sum())
 
     # Few nodes are enough to move shapes but not to compare them: what a stage finds is

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -13,12 +14,12 @@ Bounds = tuple[float, float]
 FREE: Bounds = (-np.inf, np.inf)
 
 
-class _Summand:
+class _Summand(ABC):
     """What can be added to other shapes and taken several times."""
 
     @property
-    def components(self) -> tuple[Shape, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def components(self) -> tuple[Shape, ...]: ...
 
     def __add__(self, other: object) -> Mixture:
         if not isinstance(other, _Summand):
@@ -121,6 +122,7 @@ class Shape(_Summand):
     def is_affine(self) -> bool:
         return type(self).positions is Shape.positions or not self.parameters
 
+    @abstractmethod
     def nodes(self, n_nodes: int) -> tuple[Array, Array]:
         """Give the fixed points that the parameters place, and their weights.
 
@@ -136,7 +138,6 @@ class Shape(_Summand):
         weights : ndarray of shape (n,)
             Positive weights that sum to one.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define nodes.")
 
     def design(self, nodes: Array) -> Array:
         """Give the matrices that take parameters to places.
@@ -151,9 +152,7 @@ class Shape(_Summand):
         ndarray of shape (n, 2, n_parameters)
             A matrix for each point.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} defines neither design nor positions."
-        )
+        raise TypeError(f"{type(self).__name__} defines neither design nor positions.")
 
     def positions(self, theta: Array, nodes: Array) -> Array:
         """Place the nodes.

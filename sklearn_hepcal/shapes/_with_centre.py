@@ -64,6 +64,10 @@ class WithCentre(Shape):
     def name(self) -> str:
         return self.shape.name
 
+    # those of the first part
+    def nodes(self, n_nodes: int) -> tuple[Array, Array]:
+        return self.shape.nodes(n_nodes)
+
     def start(self, points: Array, weights: Array) -> Array:
         return self.shape.start(points, weights)
 
