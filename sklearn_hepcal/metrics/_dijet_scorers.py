@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from .._event_pairs import check_event_id, find_pairs
 from ._binned_response import BinnedResponse
 from ._fixed_truth import (
     check_positive,
@@ -31,7 +32,6 @@ _N_BINS = 9
 _RANGE = np.array([0.01, 0.99])
 _MIN_ROWS = 20
 _MIN_PAIRS = 20
-_UNPAIRED = -1
 # Candidates that an error lists.
 _N_NEAREST = 3
 
@@ -352,23 +352,16 @@ class _AsymmetryScorer(_LabelledScorer):
 # Places, among the labelled rows, of the two jets of each event.
 def _pairs(
     event_id: ArrayLike, n_rows: int, labelled: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    events = column_or_1d(event_id)
-    if len(events) != n_rows:
-        raise ValueError(f"event_id has {len(events)} entries for {n_rows} rows.")
-    if events.dtype.kind not in "iuf" or not np.array_equal(events, np.round(events)):
-        raise ValueError("event_id must hold whole numbers, -1 for a jet in no pair.")
-    events = events[labelled]
-    places = np.flatnonzero(events != _UNPAIRED)
-    places = places[np.argsort(events[places], kind="stable")]
-    _, start, count = np.unique(events[places], return_index=True, return_counts=True)
-    start = start[count == 2]
-    if len(start) < _MIN_PAIRS:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    events = check_event_id(event_id, n_rows)[labelled]
+    pairs = find_pairs(events, np.ones(len(events), dtype=bool))
+    if len(pairs.first) < _MIN_PAIRS:
         raise ValueError(
             f"event_id must pair the jets of at least {_MIN_PAIRS} labelled events, "
-            f"got {len(start)}; split by event, as GroupKFold does, into fewer parts."
+            f"got {len(pairs.first)}; split by event, as GroupKFold does, into fewer "
+            "parts."
         )
-    return places[start], places[start + 1]
+    return pairs
 
 
 jer_score = _JERScorer()

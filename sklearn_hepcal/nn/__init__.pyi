@@ -1,9 +1,10 @@
-from ._datasets import RowsDataset
+from ._datasets import RowsDataset, SideBySide
 from ._deep_sets import DeepSets
 from ._gaussian_ansatz import GaussianAnsatz, RatioObjective
 from ._mlp import MLP
 from ._moment_efn import MomentEFN
 from ._potential import ConvexPotential
+from ._response import JointObjective, ResponseNetwork, ResponseObjective
 from ._segment import segment_sum
 from ._semidual import SemiDual, polish_conjugate, solve_conjugate
 from ._state import export_module, load_module
@@ -21,10 +22,14 @@ __all__ = [
     "ConvexPotential",
     "DeepSets",
     "GaussianAnsatz",
+    "JointObjective",
     "MomentEFN",
     "RatioObjective",
+    "ResponseNetwork",
+    "ResponseObjective",
     "RowsDataset",
     "SemiDual",
+    "SideBySide",
     "SupervisedObjective",
     "TrainingSettings",
     "TwoSampleDataset",

@@ -27,6 +27,8 @@ class ConstituentMLP(MLP):
     n_categories : int
         Number of categories, which become one-hot columns behind the coordinates.
         Category 0 means unknown and has none.
+    dropout : float
+        Part of the units of every hidden layer that is dropped in training.
 
     Raises
     ------
@@ -41,15 +43,17 @@ class ConstituentMLP(MLP):
         n_out: int,
         activation: str = "relu",
         n_categories: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         n_in = n_coordinates + n_categories
-        super().__init__(n_in, hidden, n_out, activation)
+        super().__init__(n_in, hidden, n_out, activation, dropout)
         self.config = {
             "n_coordinates": n_coordinates,
             "hidden": tuple(hidden),
             "n_out": n_out,
             "activation": activation,
             "n_categories": n_categories,
+            "dropout": dropout,
         }
         if n_categories:
             # At most one of the one-hot columns is not zero: together they count as

@@ -132,6 +132,65 @@ class RowsDataset(Dataset):
             yield batch
 
 
+class SideBySide(Dataset):
+    """Rows of one sample, each batch of which comes with a batch of another.
+
+    An epoch is one pass over the first sample; the second one begins again when it
+    ends.
+
+    Parameters
+    ----------
+    first, second : RowsDataset
+        The samples. In batches, names of the second one have the prefix "other_".
+    """
+
+    def __init__(self, first: RowsDataset, second: RowsDataset) -> None:
+        self.first = first
+        self.second = second
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def n_batches(self, batch_size: int) -> int:
+        """Count the batches of an epoch.
+
+        Parameters
+        ----------
+        batch_size : int
+            Largest number of rows of the first sample in a batch.
+
+        Returns
+        -------
+        int
+            The number of batches.
+        """
+        return self.first.n_batches(batch_size)
+
+    def batches(self, batch_size: int, shuffle: bool) -> Iterator[dict[str, Tensor]]:
+        """Cut an epoch into batches.
+
+        Parameters
+        ----------
+        batch_size : int
+            Largest number of rows of each sample in a batch.
+        shuffle : bool
+            Draw the rows in random order.
+
+        Yields
+        ------
+        dict of tensors
+            The columns of both samples.
+        """
+        others = self._repeated(batch_size, shuffle)
+        for batch in self.first.batches(batch_size, shuffle):
+            other = {f"other_{name}": table for name, table in next(others).items()}
+            yield batch | other
+
+    def _repeated(self, batch_size: int, shuffle: bool) -> Iterator[dict[str, Tensor]]:
+        while True:
+            yield from self.second.batches(batch_size, shuffle)
+
+
 def _take(tables: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
     return {name: table.index_select(0, rows) for name, table in tables.items()}
 

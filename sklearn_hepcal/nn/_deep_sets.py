@@ -42,6 +42,8 @@ class DeepSets(nn.Module):
     n_categories : int
         Number of categories of constituents, which Phi knows as one-hot columns.
         Category 0 means unknown and has none. Only for the weighting "count".
+    dropout : float
+        Part of the units of every hidden layer that is dropped in training.
 
     Attributes
     ----------
@@ -63,6 +65,7 @@ class DeepSets(nn.Module):
         weighting: str = "energy",
         activation: str = "relu",
         n_categories: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_weighting(weighting, n_categories)
@@ -73,9 +76,10 @@ class DeepSets(nn.Module):
             "weighting": weighting,
             "activation": activation,
             "n_categories": n_categories,
+            "dropout": dropout,
         }
         self.phi = ConstituentMLP(
-            n_coordinates, hidden, n_latent, activation, n_categories
+            n_coordinates, hidden, n_latent, activation, n_categories, dropout
         )
 
     def forward(

@@ -59,6 +59,8 @@ class MLP(nn.Module):
         Columns of the output.
     activation : {"relu", "leaky_relu", "silu", "gelu"}
         The activation.
+    dropout : float
+        Part of the units of every hidden layer that is dropped in training.
 
     Attributes
     ----------
@@ -74,7 +76,12 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, hidden: tuple[int, ...], n_out: int, activation: str = "relu"
+        self,
+        n_in: int,
+        hidden: tuple[int, ...],
+        n_out: int,
+        activation: str = "relu",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -82,12 +89,15 @@ class MLP(nn.Module):
             "hidden": tuple(hidden),
             "n_out": n_out,
             "activation": activation,
+            "dropout": dropout,
         }
         self.hidden = nn.Sequential()
         for width in hidden:
             layer = nn.Linear(n_in, width)
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             self.hidden.extend([layer, activation_layer(activation)])
+            if dropout:
+                self.hidden.append(nn.Dropout(dropout))
             n_in = width
         self.last = nn.Linear(n_in, n_out)
         nn.init.kaiming_uniform_(self.last.weight, nonlinearity="linear")

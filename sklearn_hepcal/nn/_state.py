@@ -10,10 +10,17 @@ from torch import nn
 from ._gaussian_ansatz import GaussianAnsatz
 from ._moment_efn import MomentEFN
 from ._potential import ConvexPotential
+from ._response import ResponseNetwork
 
 # Every kind of network that a fitted estimator may hold.
 _KINDS: dict[str, type[nn.Module]] = {
-    kind.__name__: kind for kind in (ConvexPotential, GaussianAnsatz, MomentEFN)
+    kind.__name__: kind
+    for kind in (
+        ConvexPotential,
+        GaussianAnsatz,
+        MomentEFN,
+        ResponseNetwork,
+    )
 }
 
 

@@ -1,6 +1,7 @@
 """Regression of true quantities from measured ones."""
 
+from ._asymmetry_jer import AsymmetryJERRegressor
 from ._gaussian_ansatz import GaussianAnsatzRegressor
 from ._moment_efn import MomentEFNRegressor
 
-__all__ = ["GaussianAnsatzRegressor", "MomentEFNRegressor"]
+__all__ = ["AsymmetryJERRegressor", "GaussianAnsatzRegressor", "MomentEFNRegressor"]

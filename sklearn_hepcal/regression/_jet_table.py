@@ -1,0 +1,220 @@
+"""Jets as a calibration sees them: momentum, dimensionless features, constituents."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
+
+from .._constituents import ConstituentInputs
+from ..jets import Jets, relative_constituents
+from ._inputs import Inputs
+
+Array = NDArray[np.float64]
+
+# Columns of energies, by what readers call them: their ratio to pt is the feature.
+_ENERGIES = frozenset({"e", "energy", "m", "mass"})
+# Features further out than this many of their spreads count as this far.
+_MAX_PULL = 8.0
+
+
+class JetTable:
+    """Momenta and features of jets, none of which tells the momentum again.
+
+    Parameters
+    ----------
+    pt_column : int or str
+        Column of the transverse momentum.
+    features : sequence of int or str, or None
+        Other columns to use; all by default.
+    energy_columns : sequence of int or str, or "auto"
+        Columns of energies in GeV, which are divided by the momentum. "auto" stands
+        for those named E, energy, m or mass.
+    use_constituents : bool
+        Whether constituents are read.
+    pt_floor : float
+        Lowest momentum, in GeV; what is below counts as this.
+    """
+
+    def __init__(
+        self,
+        pt_column: int | str,
+        features: Sequence[int | str] | None,
+        energy_columns: Sequence[int | str] | str,
+        use_constituents: bool,
+        pt_floor: float,
+    ) -> None:
+        self.pt_column = pt_column
+        self.features = features
+        self.energy_columns = energy_columns
+        self.pt_floor = pt_floor
+        self.constituents = (
+            ConstituentInputs("count", None) if use_constituents else None
+        )
+
+    def fit(self, jets: Jets, weight: Array) -> JetTable:
+        """Learn which columns there are, and their scales.
+
+        Parameters
+        ----------
+        jets : Jets
+            Training sample.
+        weight : array of shape (n_jets,)
+            Weights of the jets.
+
+        Returns
+        -------
+        JetTable
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If a column does not exist, or there is no column of momenta.
+        """
+        names = jets.feature_names
+        self.pt_index: int | None = None
+        if names:
+            self.pt_index = _index(self.pt_column, names, "pt_column")
+        elif self.constituents is None:
+            raise ValueError("X has no features: there is no column of momenta.")
+        self.columns = self._chosen(names)
+        self.all_names = names
+        self.is_energy = np.isin(self.columns, self._energies(names))
+        self.scaler = StandardScaler()
+        if self.columns:
+            table = self._raw(jets, self.log_pt(jets))
+            self.scaler.fit(table, sample_weight=weight)
+        if self.constituents is not None:
+            relative = relative_constituents(jets)
+            self.constituents.fit(jets, relative, weight)
+            self.typical_count = float(np.average(jets.counts, weights=weight)) or 1.0
+        return self
+
+    def find(self, keys: Sequence[int | str], argument: str) -> list[int]:
+        """Find features among those of the table.
+
+        Parameters
+        ----------
+        keys : sequence of int or str
+            Columns of jets.
+        argument : str
+            Argument to name in errors.
+
+        Returns
+        -------
+        list of int
+            Their places in the table.
+
+        Raises
+        ------
+        ValueError
+            If a column does not exist or is not in the table.
+        """
+        columns = [_index(key, self.all_names, argument) for key in keys]
+        for key, column in zip(keys, columns, strict=True):
+            if column not in self.columns:
+                raise ValueError(f"{argument}: {key!r} is not among the features used.")
+        return [self.columns.index(column) for column in columns]
+
+    def log_pt(self, jets: Jets) -> Array:
+        """Take the logarithm of the momentum.
+
+        Parameters
+        ----------
+        jets : Jets
+            Any sample.
+
+        Returns
+        -------
+        array of shape (n_jets,)
+            Logarithm of the transverse momentum in GeV.
+
+        Warns
+        -----
+        UserWarning
+            If a momentum is below the floor.
+        """
+        if self.pt_index is None:
+            pt = relative_constituents(jets).pt
+        else:
+            pt = jets.features[:, self.pt_index].astype(np.float64)
+        low = pt < self.pt_floor
+        if low.any():
+            warnings.warn(
+                f"{low.sum()} jets have a pt below pt_floor = {self.pt_floor:g} GeV, "
+                "which is taken instead.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return np.log(np.maximum(pt, self.pt_floor))
+
+    def table(self, jets: Jets) -> Array:
+        """Scale the features.
+
+        Parameters
+        ----------
+        jets : Jets
+            Any sample with the columns of the training sample.
+
+        Returns
+        -------
+        array of shape (n_jets, n_features)
+            The features, with means of zero and spreads of one in training.
+        """
+        if not self.columns:
+            return np.zeros((len(jets), 0))
+        raw = self._raw(jets, self.log_pt(jets))
+        return np.clip(self.scaler.transform(raw), -_MAX_PULL, _MAX_PULL)
+
+    def inputs(self, jets: Jets) -> Inputs:
+        """Gather what a network reads beside the momentum.
+
+        Parameters
+        ----------
+        jets : Jets
+            Any sample with the columns of the training sample.
+
+        Returns
+        -------
+        Inputs
+            Scaled features and constituents.
+        """
+        if self.constituents is None:
+            return Inputs(self.table(jets))
+        constituents = self.constituents.transform(jets, relative_constituents(jets))
+        return Inputs(self.table(jets), constituents, jets.counts)
+
+    def _raw(self, jets: Jets, log_pt: Array) -> Array:
+        raw = jets.features[:, self.columns].astype(np.float64)
+        raw[:, self.is_energy] /= np.exp(log_pt)[:, None]
+        return raw
+
+    def _chosen(self, names: tuple[str, ...]) -> list[int]:
+        if self.features is None:
+            return [column for column in range(len(names)) if column != self.pt_index]
+        chosen = [_index(key, names, "features") for key in self.features]
+        if self.pt_index in chosen:
+            raise ValueError(
+                f"features={self.features!r} must not hold pt_column="
+                f"{self.pt_column!r}, which is always used."
+            )
+        return chosen
+
+    def _energies(self, names: tuple[str, ...]) -> list[int]:
+        if isinstance(self.energy_columns, str):
+            return [k for k, name in enumerate(names) if name.lower() in _ENERGIES]
+        return [_index(key, names, "energy_columns") for key in self.energy_columns]
+
+
+def _index(key: int | str, names: tuple[str, ...], argument: str) -> int:
+    if isinstance(key, str):
+        if key not in names:
+            raise ValueError(f"{argument}: no column {key!r} in {list(names)}.")
+        return names.index(key)
+    if not -len(names) <= key < len(names):
+        raise ValueError(f"{argument}: no column {key} among {len(names)}.")
+    return int(key) % len(names)
