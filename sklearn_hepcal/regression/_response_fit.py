@@ -198,10 +198,11 @@ class ResponseModel:
     def _at(self, network: Any, log_pt: Tensor, jet: Tensor) -> _Columns:
         import torch
 
-        (centre, log_width), derivatives = torch.func.jvp(
-            lambda s: network(self.scale(s), jet), (log_pt,), (torch.ones_like(log_pt),)
-        )[:2]
-        return centre, derivatives[0], torch.exp(log_width)
+        with torch.enable_grad():
+            log_pt = log_pt.detach().requires_grad_()
+            centre, log_width = network(self.scale(log_pt), jet)
+            (slope,) = torch.autograd.grad(centre.sum(), log_pt)
+        return centre.detach(), slope, log_width.detach().exp()
 
     # Newton steps inside of a bracket, which the bounds of the network give, for those
     # jets that are not there yet.
