@@ -42,7 +42,8 @@ def check_jets(
           ``require="constituents"``, jets of one constituent each, read in the order
           (pt, eta, phi, ...) with missing coordinates set to 0;
         - a 3-D array (n_jets, max_constituents, n_columns), padded where the first
-          column is 0 or NaN;
+          column is 0 or NaN or all columns have one negative value, see
+          `Jets.from_padded`;
         - an awkward array without labels, see `Jets.from_awkward`;
         - a list of arrays (n_constituents_i, n_columns), one a jet.
     require : {"features", "constituents", "either"}, default="either"

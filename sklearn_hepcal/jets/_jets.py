@@ -468,7 +468,8 @@ class Jets:
             The constituents; masked values count as NaN.
         mask : array-like of bool of shape (n_jets, max_constituents), default=None
             True where there is a constituent. By default everywhere but where the
-            first column (pt) is 0 or NaN.
+            first column (pt) is 0 or NaN, or all columns have one and the same negative
+            value, such as -10000.
         constituent_labels : mapping of str to array-like, default=None
             Labels of the constituents, padded to (n_jets, max_constituents, ...).
         **parts : dict

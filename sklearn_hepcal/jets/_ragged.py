@@ -48,7 +48,10 @@ def filled_places(array: ArrayLike, mask: ArrayLike | None) -> tuple[NDArray, ND
         if padded.shape[2] == 0:
             raise ValueError("array has no columns, so padding cannot be recognised.")
         pt = padded[:, :, 0]
-        return padded, (pt != 0) & ~np.isnan(pt)
+        # Some experiments pad with -10000 in all columns: no direction is such.
+        marked = (pt < 0) & (padded[:, :, 1:] == pt[:, :, None]).all(axis=2)
+        marked &= padded.shape[2] > 1
+        return padded, (pt != 0) & ~np.isnan(pt) & ~marked
     filled = np.asarray(mask)
     if filled.dtype != np.bool_ or filled.shape != padded.shape[:2]:
         raise ValueError(

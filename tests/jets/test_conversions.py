@@ -24,6 +24,18 @@ def test_padded_round_trip(bare, fill_value):
     assert Jets.from_padded(padded) == bare
 
 
+@pytest.mark.parametrize("value", [0.0, np.nan, -10_000.0, -999.0])
+def test_values_of_padding(bare, value):
+    padded, mask = bare.to_padded()
+    array = np.where(mask[:, :, None], padded, value)
+    assert Jets.from_padded(array) == Jets.from_padded(padded, mask=mask)
+
+
+def test_negative_momenta_are_no_padding():
+    array = [[[-10.0, 0.1, -10.0], [-10.0, -10.0, -10.0]]]
+    np.testing.assert_array_equal(Jets.from_padded(array).constituents, [array[0][0]])
+
+
 def test_padding_may_stand_anywhere(bare):
     padded, _ = bare.to_padded()
     spread = np.zeros((40, 13, 4))

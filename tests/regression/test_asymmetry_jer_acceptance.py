@@ -72,8 +72,17 @@ def test_mismodelled_data(toys):
     assert jer < 0.75 * before
 
 
-def test_response_does_not_depend_on_features(toys):
-    regressor, _, data = toys
+@pytest.fixture(scope="module", params=[("sim", 0.05), ("data", 0.10)], ids=str)
+def large(request):
+    """A fit to 200,000 measured events, and how well it should know them."""
+    side, tolerance = request.param
+    sim = make_dijets(N_SIM, side="sim", random_state=5)
+    data = make_dijets(N_SIM, side=side, random_state=6)
+    return fit_toys(sim, data, random_state=0), data, tolerance
+
+
+def test_response_does_not_depend_on_features(large):
+    regressor, data, _ = large
     response = regressor.predict(data.X) / data.y
     for name in ("eta", "f_em", "f_charged", "n_track", "w_track"):
         values = data.X[:, data.feature_names.index(name)]
@@ -83,11 +92,8 @@ def test_response_does_not_depend_on_features(toys):
         assert np.ptp(medians) < 0.006
 
 
-@pytest.mark.parametrize(("side", "tolerance"), [("sim", 0.05), ("data", 0.10)])
-def test_resolution_in_situ(side, tolerance):
-    sim = make_dijets(N_SIM, side="sim", random_state=5)
-    data = make_dijets(N_SIM, side=side, random_state=6)
-    regressor = fit_toys(sim, data, random_state=0)
+def test_resolution_in_situ(large):
+    regressor, data, tolerance = large
     insitu = regressor.jer_insitu_
     pt = regressor.predict(data.X)
     true = resolution(data.y, pt, bins=insitu.edges, method="std", random_state=0)
