@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +39,23 @@ def relative_events(jets: Jets, R: float) -> RelativeEvents:
         )
     ]
     events = [event for event, _ in merged]
+    _warn_of_wide_events(events, R)
     particles = [numbers for _, numbers in merged]
     return RelativeEvents(events, particles, relative.pt, relative.y, relative.phi)
+
+
+# The plane is cut opposite to the axis: beyond half a turn there is a shorter way.
+def _warn_of_wide_events(events: list[Event], R: float) -> None:
+    wide = sum(
+        len(points) > 0 and np.ptp(points[:, 1]) * R > np.pi for points, _ in events
+    )
+    if wide:
+        warnings.warn(
+            f"{wide} events span more than half a turn in azimuth: distances between "
+            "their ends are overestimated. Shapes are for jets, not for whole events.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 # The solver is fastest if the softest particles come first. Rounding errors must not

@@ -124,8 +124,8 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
     10^{-4}` of themselves for rings and :math:`1` to :math:`3 \times 10^{-3}` for disks
     and ellipses (rms over jets of two kinds), local minima of sums aside.
 
-    Events are unwrapped around their axes in azimuth and should span less than half a
-    turn. Constituents of one direction are added up, those without energy left out.
+    Events are unwrapped around their axes in azimuth, with a warning about those that
+    span more than half a turn. Constituents of one direction are added up, those without energy left out.
     Events without energy get a row of NaN.
 
     The columns are the distance, the bound if there is one, and the parameters and

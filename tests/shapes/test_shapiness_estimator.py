@@ -91,6 +91,12 @@ def test_particles_without_momentum(jets):
     )
 
 
+def test_events_of_more_than_half_a_turn():
+    event = [[1.0, 0.0, -1.6], [1.0, 0.0, 0.0], [1.0, 0.0, 1.6]]
+    with pytest.warns(UserWarning, match="1 events span more than half a turn"):
+        ShapinessTransformer("ring").fit_transform([event, event[:2]])
+
+
 def test_azimuth_is_periodic():
     transformer = ShapinessTransformer("ring", R=R)
     places = circle(30, 0.2, (0.0, np.pi - 0.05))
