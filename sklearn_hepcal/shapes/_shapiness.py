@@ -125,8 +125,8 @@ class ShapinessTransformer(TransformerMixin, BaseEstimator):
     and ellipses (rms over jets of two kinds), local minima of sums aside.
 
     Events are unwrapped around their axes in azimuth, with a warning about those that
-    span more than half a turn. Constituents of one direction are added up, those without energy left out.
-    Events without energy get a row of NaN.
+    span more than half a turn. Constituents of one direction are added up, those
+    without energy left out. Events without energy get a row of NaN.
 
     The columns are the distance, the bound if there is one, and the parameters and
     weights of each shape, see `get_feature_names_out`; directions are in the
