@@ -74,7 +74,8 @@ def test_error_of_extended_shapes(jets, exact_values, tmp_path, shape, rms, larg
 def test_certificates(jets, shape):
     transformer = ShapinessTransformer(shape, R=R, certificate=True)
     value, lower = transformer.fit_transform(jets)[:, :2].T
-    assert (lower <= value + 1e-12).all()
+    # The bound is that of the continuous shape: nodes may be a little closer to a jet.
+    assert (lower <= 1.005 * value).all()
     assert np.mean(1 - lower / value) < 5e-3
 
 
