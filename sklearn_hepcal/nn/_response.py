@@ -283,7 +283,8 @@ class JointObjective(nn.Module):
         closure = sums / total.clamp(min=torch.finfo(sums.dtype).tiny)
         penalty = (self.multipliers * closure + 0.5 * self.rho * closure**2).sum()
         if self.training:
-            self.multipliers += self.dual_rate * self.rho * closure.detach()
+            step = self.dual_rate * self.rho * closure.detach()
+            self.multipliers = self.multipliers + step
         return penalty
 
 
