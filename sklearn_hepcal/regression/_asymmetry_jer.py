@@ -104,6 +104,10 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         as the pile-up, which the balance of its jets cannot tell.
     use_constituents : bool, default=False
         Whether the first step also reads the constituents, by a particle flow network.
+    particle_id : str or None, default="pdgid"
+        Column of the constituents that holds PDG identifiers, which become categories
+        (those not seen in `fit`, unknown). Jets need not have the default column. None
+        if every column is a number.
     location : {"mean", "median", "mode"}, default="mean"
         What of p_calibrated / p_true is one at every true momentum.
     asymmetry_weight : float, default=1.0
@@ -282,6 +286,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         "energy_columns": ["array-like", StrOptions({"auto"})],
         "pair_features": ["array-like", StrOptions({"auto"})],
         "use_constituents": ["boolean"],
+        "particle_id": [str, None],
         "location": [StrOptions({"mean", "median", "mode"})],
         "asymmetry_weight": [Interval(Real, 0, None, closed="left")],
         "max_correction": [Interval(Real, 0, None, closed="neither")],
@@ -324,6 +329,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         energy_columns: Sequence[int | str] | str = "auto",
         pair_features: Sequence[int | str] | str = "auto",
         use_constituents: bool = False,
+        particle_id: str | None = "pdgid",
         location: str = "mean",
         asymmetry_weight: float = 1.0,
         max_correction: float = 0.3,
@@ -359,6 +365,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         self.energy_columns = energy_columns
         self.pair_features = pair_features
         self.use_constituents = use_constituents
+        self.particle_id = particle_id
         self.location = location
         self.asymmetry_weight = asymmetry_weight
         self.max_correction = max_correction
@@ -585,6 +592,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
             self.energy_columns,
             self.use_constituents,
             self.pt_floor,
+            self.particle_id,
         ).fit(labelled.jets[train], weight[train])
         joint = self.method == "joint"
         parts = [
@@ -695,6 +703,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
                 "n_latent": self.latent_dim,
                 "weighting": "count",
                 "activation": self.activation,
+                "n_categories": table.constituents.n_categories,
                 "dropout": self.phi_dropout,
             }
         return architecture(target, len(table.columns), **settings)

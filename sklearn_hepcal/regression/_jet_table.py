@@ -37,6 +37,8 @@ class JetTable:
         Whether constituents are read.
     pt_floor : float
         Lowest momentum, in GeV; what is below counts as this.
+    particle_id : str or None
+        Constituent column with PDG identifiers.
     """
 
     def __init__(
@@ -46,13 +48,14 @@ class JetTable:
         energy_columns: Sequence[int | str] | str,
         use_constituents: bool,
         pt_floor: float,
+        particle_id: str | None = None,
     ) -> None:
         self.pt_column = pt_column
         self.features = features
         self.energy_columns = energy_columns
         self.pt_floor = pt_floor
         self.constituents = (
-            ConstituentInputs("count", None) if use_constituents else None
+            ConstituentInputs("count", particle_id) if use_constituents else None
         )
 
     def fit(self, jets: Jets, weight: Array) -> JetTable:
