@@ -72,7 +72,8 @@ def check_event_id(event_id: ArrayLike | None, n_rows: int) -> NDArray[np.int64]
         raise ValueError(
             f"event_id must have one entry a row ({n_rows}), got {len(ids)}."
         )
-    if ids.dtype.kind not in "iuf" or not np.array_equal(ids, np.round(ids)):
+    whole = ids.dtype.kind in "iuf" and np.isfinite(ids).all()
+    if not whole or not np.array_equal(ids, np.round(ids)):
         raise ValueError("event_id must hold whole numbers, -1 for a jet in no pair.")
     return ids.astype(np.int64)
 

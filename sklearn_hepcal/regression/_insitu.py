@@ -22,7 +22,7 @@ class InsituCorrection:
     columns : list of int
         Features that it is a function of.
     max_correction : float
-        Largest correction of a logarithm before the average is subtracted.
+        Largest correction of a logarithm.
     data : BalanceFit
         What balances data.
     simulation : BalanceFit or None
@@ -56,7 +56,9 @@ class InsituCorrection:
         correction = self.data(log_pt, features)
         if self.simulation is not None:
             correction = correction - self.simulation(log_pt, features)
-        correction = self.max_correction * np.tanh(correction / self.max_correction)
+        # Half of the range, as the average is in it, too.
+        limit = self.max_correction / 2
+        correction = np.clip(correction, -limit, limit)
         if self.offset is None:
             return correction
         return correction - np.interp(log_pt, *self.offset)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _N_BINS = 12
+_ROUNDING = 1e-9
 _CORE = 0.6827
 _MIN_WIDTH = 1e-4
 
@@ -27,7 +28,9 @@ class LogBins:
     """
 
     def __init__(self, log_pt: Array, min_rows: int = 20) -> None:
-        edges = np.linspace(log_pt.min(), log_pt.max(), _N_BINS + 1)
+        # Exponentials of the outer edges hold every momentum, whatever the rounding.
+        low, high = log_pt.min() - _ROUNDING, log_pt.max() + _ROUNDING
+        edges = np.linspace(low, high, _N_BINS + 1)
         ordered = np.sort(log_pt)
         kept = [edges[0]]
         for edge in edges[1:-1]:
