@@ -12,7 +12,8 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from .._event_pairs import UNPAIRED, Pairs, check_event_id, find_pairs
 from .._hold_out import hold_out
-from ..jets import Jets, relative_constituents
+from ..jets import Jets
+from ._jet_table import momenta
 from ._resolution_in_bins import Asymmetries
 
 Array = NDArray[np.float64]
@@ -57,18 +58,20 @@ class CalibrationSample:
         """Whether the true momentum of a jet is known."""
         return ~np.isnan(self.true_pt)
 
-    def sorted(self) -> CalibrationSample:
+    def sorted(self, pt_column: int | str) -> CalibrationSample:
         """Sort by event, and the jets of an event by momentum.
+
+        Parameters
+        ----------
+        pt_column : int or str
+            Column of the momentum.
 
         Returns
         -------
         CalibrationSample
             The same rows; those of jets in no pair come first, in their old order.
         """
-        if self.jets.feature_names:
-            key = self.jets.features[:, 0]
-        else:
-            key = relative_constituents(self.jets).pt
+        key = momenta(self.jets, pt_column)
         key = np.where(self.event_id == UNPAIRED, 0.0, key)
         return self[np.lexsort((key, self.event_id))]
 
@@ -206,20 +209,7 @@ def read_sample(
     ValueError
         If lengths do not match, or values cannot be used.
     """
-    true_pt = column_or_1d(y, dtype=np.float64, warn=True)
-    check_consistent_length(jets, true_pt)
-    labels = true_pt[~np.isnan(true_pt)]
-    if len(labels) == 0:
-        raise ValueError(
-            "y holds NaN only: a calibration needs simulated jets of known true pt."
-        )
-    if np.isinf(labels).any():
-        raise ValueError("y contains infinity; unlabelled jets have NaN.")
-    if (labels <= 0).any():
-        raise ValueError(
-            f"y must hold positive true momenta in GeV, got {labels.min():g}; "
-            "unlabelled jets have NaN."
-        )
+    true_pt = check_true_pt(y, len(jets))
     weight = _check_sample_weight(sample_weight, true_pt, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError("sample_weight must not be negative.")
@@ -232,3 +222,43 @@ def read_sample(
         quiet = values <= max_activity
     events = check_event_id(event_id, len(true_pt))
     return CalibrationSample(jets, true_pt, events, weight, quiet)
+
+
+def check_true_pt(y: ArrayLike, n_rows: int) -> Array:
+    """Read true momenta.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        True momenta; NaN where they are not known.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    array of shape (n_rows,)
+        The momenta.
+
+    Raises
+    ------
+    ValueError
+        If there is none, one is not positive and finite, or their number is another.
+    """
+    true_pt = column_or_1d(y, dtype=np.float64, warn=True)
+    if len(true_pt) != n_rows:
+        raise ValueError(
+            f"X and y have inconsistent numbers of samples: [{n_rows}, {len(true_pt)}]."
+        )
+    labels = true_pt[~np.isnan(true_pt)]
+    if len(labels) == 0:
+        raise ValueError(
+            "y holds NaN only: a calibration needs simulated jets of known true pt."
+        )
+    if np.isinf(labels).any():
+        raise ValueError("y contains infinity; unlabelled jets have NaN.")
+    if (labels <= 0).any():
+        raise ValueError(
+            f"y must hold positive true momenta in GeV, got {labels.min():g}; "
+            "unlabelled jets have NaN."
+        )
+    return true_pt

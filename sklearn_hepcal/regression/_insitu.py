@@ -12,6 +12,8 @@ from ._log_bins import LogBins
 
 Array = NDArray[np.float64]
 
+_N_PASSES = 4
+
 
 @dataclass(frozen=True)
 class InsituCorrection:
@@ -61,7 +63,8 @@ class InsituCorrection:
         correction = np.clip(correction, -limit, limit)
         if self.offset is None:
             return correction
-        return correction - np.interp(log_pt, *self.offset)
+        correction = correction - np.interp(log_pt, *self.offset)
+        return np.clip(correction, -self.max_correction, self.max_correction)
 
     def centred(self, log_pt: Array, table: Array, weight: Array) -> InsituCorrection:
         """Subtract the average over jets as a function of their momentum.
@@ -84,7 +87,10 @@ class InsituCorrection:
         """
         bins = LogBins(log_pt)
         correction = replace(self, offset=None)(log_pt, table)
-        knots, means = (
-            bins.means(log_pt, values, weight) for values in (log_pt, correction)
-        )
-        return replace(self, offset=(knots, means))
+        knots = bins.means(log_pt, log_pt, weight)
+        offset = np.zeros(bins.n_bins)
+        # A line through the means of two bins does not have these means.
+        for _ in range(_N_PASSES):
+            left = correction - np.interp(log_pt, knots, offset)
+            offset += bins.means(log_pt, left, weight)
+        return replace(self, offset=(knots, offset))

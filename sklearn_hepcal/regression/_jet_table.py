@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.preprocessing import StandardScaler
 
 from .._constituents import ConstituentInputs
@@ -19,6 +20,9 @@ Array = NDArray[np.float64]
 _ENERGIES = frozenset({"e", "energy", "m", "mass"})
 # Features further out than this many of their spreads count as this far.
 _MAX_PULL = 8.0
+# Rank correlation with the momentum beyond which a feature is one itself, and jets that
+# are needed to tell.
+_MAX_CORRELATION, _MIN_RANKS = 0.9, 100
 
 
 class JetTable:
@@ -79,11 +83,7 @@ class JetTable:
             If a column does not exist, or there is no column of momenta.
         """
         names = jets.feature_names
-        self.pt_index: int | None = None
-        if names:
-            self.pt_index = _index(self.pt_column, names, "pt_column")
-        elif self.constituents is None:
-            raise ValueError("X has no features: there is no column of momenta.")
+        self.pt_index = pt_index(jets, self.pt_column)
         self.columns = self._chosen(names)
         self.all_names = names
         self.is_energy = np.isin(self.columns, self._energies(names))
@@ -123,6 +123,30 @@ class JetTable:
                 raise ValueError(f"{argument}: {key!r} is not among the features used.")
         return [self.columns.index(column) for column in columns]
 
+    def momenta_again(self, jets: Jets) -> list[str]:
+        """Find features that tell the momentum.
+
+        Parameters
+        ----------
+        jets : Jets
+            Training sample.
+
+        Returns
+        -------
+        list of str
+            Names of columns whose ranks are almost those of the momentum.
+        """
+        if len(jets) < _MIN_RANKS:
+            return []
+        ranks = rankdata(momenta(jets, self.pt_column))
+        table = self.table(jets)
+        varied = np.flatnonzero(np.ptp(table, axis=0) > 0)
+        return [
+            self.all_names[self.columns[k]]
+            for k in varied
+            if abs(np.corrcoef(ranks, rankdata(table[:, k]))[0, 1]) > _MAX_CORRELATION
+        ]
+
     def log_pt(self, jets: Jets) -> Array:
         """Take the logarithm of the momentum.
 
@@ -141,10 +165,7 @@ class JetTable:
         UserWarning
             If a momentum is below the floor.
         """
-        if self.pt_index is None:
-            pt = relative_constituents(jets).pt
-        else:
-            pt = jets.features[:, self.pt_index].astype(np.float64)
+        pt = momenta(jets, self.pt_column)
         low = pt < self.pt_floor
         if low.any():
             warnings.warn(
@@ -211,6 +232,55 @@ class JetTable:
         if isinstance(self.energy_columns, str):
             return [k for k, name in enumerate(names) if name.lower() in _ENERGIES]
         return [_index(key, names, "energy_columns") for key in self.energy_columns]
+
+
+def pt_index(jets: Jets, pt_column: int | str) -> int | None:
+    """Find the column of momenta.
+
+    Parameters
+    ----------
+    jets : Jets
+        Any sample.
+    pt_column : int or str
+        The column.
+
+    Returns
+    -------
+    int or None
+        Its number; None for jets without features.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, and no constituents either.
+    """
+    names = jets.feature_names
+    if names:
+        return _index(pt_column, names, "pt_column")
+    if not jets.constituent_names:
+        raise ValueError("X has no features: there is no column of momenta.")
+    return None
+
+
+def momenta(jets: Jets, pt_column: int | str) -> Array:
+    """Take the momenta of jets.
+
+    Parameters
+    ----------
+    jets : Jets
+        Any sample.
+    pt_column : int or str
+        Their column; jets without features have the sum of their constituents.
+
+    Returns
+    -------
+    array of shape (n_jets,)
+        Transverse momenta.
+    """
+    column = pt_index(jets, pt_column)
+    if column is None:
+        return relative_constituents(jets).pt
+    return jets.features[:, column].astype(np.float64)
 
 
 def _index(key: int | str, names: tuple[str, ...], argument: str) -> int:
