@@ -9,7 +9,11 @@ from sklearn_hepcal.calibration import (
     SimplexTransformer,
 )
 from sklearn_hepcal.classification import MomentEFNClassifier
-from sklearn_hepcal.regression import GaussianAnsatzRegressor, MomentEFNRegressor
+from sklearn_hepcal.regression import (
+    AsymmetryJERRegressor,
+    GaussianAnsatzRegressor,
+    MomentEFNRegressor,
+)
 from sklearn_hepcal.shapes import (
     Ring,
     ShapinessRatioTransformer,
@@ -80,6 +84,15 @@ CASES = [
         for backbone, max_epochs in [("mlp", None), ("efn", 3), ("pfn", 3)]
     ],
     *[
+        (regressor, {"check_sample_weight_equivalence_on_dense_data": BATCHES})
+        for regressor in [
+            AsymmetryJERRegressor(max_epochs=2),
+            AsymmetryJERRegressor(
+                "supervised", early_stopping=True, location="median", max_epochs=2
+            ),
+        ]
+    ],
+    *[
         (
             transformer,
             {
@@ -110,11 +123,15 @@ def expected_failed_checks(estimator):
 
 
 # One check feeds a row of zeros to estimators that take positive numbers, others feed
-# classes that do not overlap, or targets that are classes.
+# classes that do not overlap, or targets that are classes. Momenta are of both signs,
+# and have nothing to do with their true values.
 @pytest.mark.filterwarnings("ignore:All probabilities are zero")
 @pytest.mark.filterwarnings("ignore:The mean density ratio")
 @pytest.mark.filterwarnings("ignore:y takes only")
 @pytest.mark.filterwarnings("ignore:the columns .* have no names")
+@pytest.mark.filterwarnings("ignore:.* jets have a pt below pt_floor")
+@pytest.mark.filterwarnings("ignore:y_pred does not rise with y_true")
+@pytest.mark.filterwarnings("ignore:at fixed features")
 @parametrize_with_checks(
     [estimator for estimator, _ in CASES],
     expected_failed_checks=expected_failed_checks,

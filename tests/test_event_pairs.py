@@ -27,9 +27,7 @@ def test_events_of_two_jets_are_pairs(seed):
     np.testing.assert_array_equal(pairs.rows, np.ravel(np.transpose(expected)))
 
 
-@pytest.mark.parametrize(
-    "event_id", [[], [-1, -1], [1, 2, 3], [4, 4, 4], [7, 7, 7, 7]]
-)
+@pytest.mark.parametrize("event_id", [[], [-1, -1], [1, 2, 3], [4, 4, 4], [7, 7, 7, 7]])
 def test_no_pairs(event_id):
     pairs = find_pairs(np.array(event_id, dtype=np.int64), np.ones(len(event_id), bool))
     assert len(pairs.first) == len(pairs.second) == len(pairs.rows) == 0

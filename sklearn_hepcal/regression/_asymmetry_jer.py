@@ -26,7 +26,7 @@ from ..metrics import closure_table, flatten_spectrum, numerical_inversion
 from ._calibration_model import Calibrated, CalibrationModel
 from ._calibration_sample import CalibrationSample, check_true_pt, read_sample
 from ._insitu_fit import MIN_PAIRS, InsituSettings, fit_insitu
-from ._jet_table import JetTable
+from ._jet_table import JetTable, momenta
 from ._joint_fit import JointSettings, fit_joint
 from ._log_bins import LogBins
 from ._resolution_in_bins import (
@@ -423,7 +423,9 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         event_id : array-like of int of shape (n_samples,), default=None
             Numbers of the events, which differ between simulation and data. Two rows
             of one number are a pair; -1 is for jets in no pair. Without, there is no
-            correction by asymmetries.
+            correction by asymmetries. To split by event, use
+            ``GroupKFold(shuffle=True)``: without, even numbers of folds can separate
+            simulation from data.
         activity : array-like of shape (n_samples,), default=None
             Radiation in the event, such as
             `sklearn_hepcal.metrics.dijet_activity`: `jer_insitu_` is measured with
@@ -577,6 +579,14 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         )
         if self.use_constituents and not jets.constituent_names:
             raise ValueError("use_constituents=True needs jets with constituents.")
+        n_low = int(np.sum(momenta(jets, self.pt_column) < self.pt_floor))
+        if n_low:
+            warnings.warn(
+                f"{n_low} jets have a pt below pt_floor = {self.pt_floor:g} GeV, which "
+                "is taken instead.",
+                UserWarning,
+                stacklevel=3,
+            )
         return jets
 
     def _fit_response(

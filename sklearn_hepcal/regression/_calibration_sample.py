@@ -166,7 +166,7 @@ class CalibrationSample:
         rows = np.flatnonzero(self.labelled & (self.weight > 0))
         # Jets in no pair are events of their own.
         alone = self.event_id[rows] == UNPAIRED
-        names = np.where(alone, -1 - rows, self.event_id[rows])
+        names = np.where(alone, self.event_id.max() + 1 + rows, self.event_id[rows])
         _, event = np.unique(names, return_inverse=True)
         chosen = hold_out(np.zeros(event.max() + 1, dtype=np.int64), fraction, rng)
         mask = np.zeros(len(self.jets), dtype=bool)
@@ -215,6 +215,8 @@ def read_sample(
         raise ValueError("sample_weight must not be negative.")
     if not weight[~np.isnan(true_pt)].any():
         raise ValueError("sample_weight is 0 for every labelled jet.")
+    # Their unit means nothing.
+    weight = weight / weight.max()
     quiet = np.ones(len(true_pt), dtype=bool)
     if activity is not None:
         values = column_or_1d(activity, dtype=np.float64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,21 +159,8 @@ class JetTable:
         -------
         array of shape (n_jets,)
             Logarithm of the transverse momentum in GeV.
-
-        Warns
-        -----
-        UserWarning
-            If a momentum is below the floor.
         """
         pt = momenta(jets, self.pt_column)
-        low = pt < self.pt_floor
-        if low.any():
-            warnings.warn(
-                f"{low.sum()} jets have a pt below pt_floor = {self.pt_floor:g} GeV, "
-                "which is taken instead.",
-                UserWarning,
-                stacklevel=2,
-            )
         return np.log(np.maximum(pt, self.pt_floor))
 
     def table(self, jets: Jets) -> Array:
@@ -288,6 +275,8 @@ def _index(key: int | str, names: tuple[str, ...], argument: str) -> int:
         if key not in names:
             raise ValueError(f"{argument}: no column {key!r} in {list(names)}.")
         return names.index(key)
+    if isinstance(key, bool | np.bool_) or not isinstance(key, Integral):
+        raise ValueError(f"{argument}: {key!r} is neither a number nor a name.")
     if not -len(names) <= key < len(names):
         raise ValueError(f"{argument}: no column {key} among {len(names)}.")
     return int(key) % len(names)

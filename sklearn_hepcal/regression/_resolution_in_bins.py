@@ -56,16 +56,19 @@ class EnergyResolution(NamedTuple):
         Returns
         -------
         float
-            Median over the bins of the ratio to the typical prediction; 1 without any
-            measured bin.
+            Mean ratio to the typical prediction over the rows of measured bins; 1
+            without any.
         """
         place = np.searchsorted(np.log(self.edges), log_pt, side="right") - 1
-        ratios = [
-            value / np.median(sigma[place == k])
+        bins = [
+            (value / np.median(sigma[place == k]), np.sum(place == k))
             for k, value in enumerate(self.value)
             if value > 0 and (place == k).any()
         ]
-        return float(np.median(ratios)) if ratios else 1.0
+        if not bins:
+            return 1.0
+        ratios, counts = zip(*bins, strict=True)
+        return float(np.average(ratios, weights=counts))
 
 
 def resolution_of_table(table: pd.DataFrame) -> EnergyResolution:
@@ -129,7 +132,8 @@ def resolution_of_pairs(
     truth_asymmetry : array of shape (n_bins,)
         Half width of the asymmetry of true jets over the square root of two.
     """
-    bins = LogBins(measured.log_pt, min_rows=_MIN_PAIRS)
+    smaller = min(measured, true, key=lambda sample: len(sample.value))
+    bins = LogBins(smaller.log_pt, min_rows=_MIN_PAIRS)
     places = bins.place(measured.log_pt), bins.place(true.log_pt)
     results = []
     for k in range(bins.n_bins):

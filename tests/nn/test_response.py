@@ -211,9 +211,7 @@ def penalty(module, batch, multipliers, rho):
 
 def asymmetry(module, batch):
     shift = [
-        numbers(
-            module(batch["other_log_pt"][:, k], batch["other_features"][:, k])[0]
-        )
+        numbers(module(batch["other_log_pt"][:, k], batch["other_features"][:, k])[0])
         for k in range(2)
     ]
     balance = numbers(batch["other_balance"]) + shift[0] - shift[1]
@@ -371,7 +369,7 @@ def test_balance_shrinks_momenta_unless_closure_is_asked_for():
             "features": torch.zeros(n, 2, 0),
         }
     )
-    settings = TrainingSettings(max_epochs=8, batch_size=200, learning_rate=0.02)
+    settings = TrainingSettings(max_epochs=6, batch_size=200, learning_rate=0.02)
     worst = []
     for rho in (0.0, 20.0):
         with seeded(0):

@@ -47,9 +47,6 @@ def constant(log_pt, u):
     return np.zeros(len(u))
 
 
-# --- bins
-
-
 def counts(bins, log_pt):
     return np.bincount(bins.place(log_pt), minlength=bins.n_bins)
 
@@ -141,9 +138,6 @@ def test_widths_are_positive():
     assert typical_width(np.array([5.0]), np.array([0.1])) == 0.1
 
 
-# --- functions of features
-
-
 def test_hinges_are_piecewise_linear():
     rng = np.random.default_rng(0)
     table, log_pt = rng.normal(size=(3000, 2)), rng.uniform(4, 7, 3000)
@@ -207,9 +201,6 @@ def test_no_features_at_all():
     assert hinges(np.zeros((5, 0)), np.zeros(5)).shape == (5, 0)
 
 
-# --- balance of pairs
-
-
 # Errors before and after the correction, but for the average at each momentum, which
 # does not change the balance.
 def recovered(fit, error=response, n=4000, seed=99):
@@ -247,9 +238,7 @@ def test_order_of_the_jets_of_a_pair_does_not_matter():
     swap = np.random.default_rng(0).random(1000) < 0.5
     table = np.where(swap[:, None, None], sample.table[:, ::-1], sample.table)
     balance = np.where(swap, -sample.balance, sample.balance)
-    swapped = BalanceSample(
-        table, sample.log_pt, balance, sample.width, sample.weight
-    )
+    swapped = BalanceSample(table, sample.log_pt, balance, sample.width, sample.weight)
     one, other = (fit_balance(s, DELTA) for s in (sample, swapped))
     np.testing.assert_allclose(recovered(one)[0], recovered(other)[0], atol=1e-9)
 
@@ -332,9 +321,6 @@ def test_features_without_spread_correct_nothing():
     assert fit.explained == 0
 
 
-# --- leakage
-
-
 @SEEDS
 def test_leakage_is_the_part_that_features_explain(seed):
     leakage = Leakage(make_balance(seed=seed), DELTA)
@@ -364,9 +350,6 @@ def test_harmless_features_together_leak_little():
     assert leakage.of(chosen) <= limit < leakage.of([1, 2])
 
 
-# --- correction of data
-
-
 def make_correction(max_correction=0.3, n=4000, simulation=False, **arguments):
     data = fit_balance(make_balance(n, **arguments), DELTA)
     simulated = None
@@ -382,7 +365,7 @@ def make_correction(max_correction=0.3, n=4000, simulation=False, **arguments):
 
 def test_columns_of_a_correction():
     correction, log_pt, table, u = make_correction()
-    expected = 0.3 * np.tanh(correction.data(log_pt, u) / 0.3)
+    expected = np.clip(correction.data(log_pt, u), -0.15, 0.15)
     np.testing.assert_allclose(correction(log_pt, table), expected, atol=1e-15)
 
 
@@ -404,7 +387,7 @@ def test_corrections_are_bounded_and_zero_on_average(max_correction):
     weight = np.random.default_rng(0).uniform(0.5, 1.5, len(log_pt))
     centred = correction.centred(log_pt, table, weight)
     values = centred(log_pt, table)
-    assert np.std(values) > 0.3 * max_correction or max_correction == 0.3
+    assert np.std(values) > 0.15 * max_correction
     assert np.abs(values).max() <= max_correction * (1 + 1e-9)
     means = LogBins(log_pt).means(log_pt, values, weight)
     assert np.abs(means).max() < 0.01 * max_correction

@@ -133,8 +133,7 @@ def test_momenta_below_the_floor(jets, pt):
     features = jets.features.copy()
     features[:3, 1] = pt
     low = jets.replace(features=features)
-    with pytest.warns(UserWarning, match=r"3 jets have a pt below pt_floor = 0\.5 GeV"):
-        log_pt = table.log_pt(low)
+    log_pt = table.log_pt(low)
     np.testing.assert_array_equal(log_pt[:3], np.log(0.5))
     np.testing.assert_array_equal(log_pt[3:], table.log_pt(jets)[3:])
 
@@ -179,6 +178,24 @@ def test_columns_that_are_not_there(jets, arguments, message):
         fitted(jets, **arguments)
 
 
-def test_no_features_and_no_constituents(jets):
-    with pytest.raises(ValueError, match="no column of momenta"):
-        fitted(jets.select(features=[]), pt_column=0)
+def test_features_that_are_momenta_again(jets):
+    rng = np.random.default_rng(0)
+    pt = jets.feature("pt")
+    columns = {
+        "pt": pt,
+        "E": pt * np.cosh(jets.feature("eta")),
+        "other": 0.7 * pt * rng.normal(1.0, 0.1, 500),
+        "log": -np.log(pt),
+        "tracks": rng.poisson(10 * (pt / 100) ** 0.3),
+        "constant": np.ones(500),
+    }
+    named = Jets(np.column_stack(list(columns.values())), feature_names=list(columns))
+    assert fitted(named).momenta_again(named) == ["other", "log"]
+    # Nor do names matter where energies are not divided by the momentum.
+    raw = fitted(named, energy_columns=[])
+    assert raw.momenta_again(named) == ["E", "other", "log"]
+    only = fitted(named, features=["tracks", "constant"])
+    assert only.momenta_again(named) == []
+    assert fitted(named, features=[]).momenta_again(named) == []
+    # Few ranks agree by chance.
+    assert raw.momenta_again(named[:20]) == []
