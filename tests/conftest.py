@@ -1,3 +1,4 @@
+import functools
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest  # noqa: E402
+from example_runs import run_example  # noqa: E402
 from small_fits import QUICK  # noqa: E402
 
 from sklearn_hepcal.classification import MomentEFNClassifier  # noqa: E402
@@ -40,3 +42,15 @@ def counting_classifier(tagged_jets):
 @pytest.fixture(scope="module")
 def quick_classifier(tagged_jets):
     return MomentEFNClassifier(2, 2, **QUICK).fit(*tagged_jets)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run an example once, in a folder of its own; return its output and the folder."""
+
+    @functools.cache
+    def run_once(name):
+        folder = tmp_path_factory.mktemp(name)
+        return run_example(name, folder), folder
+
+    return run_once

@@ -508,7 +508,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         jets = self._read(X, reset=False)
         calibrate = self._model.calibrate_data if insitu else self._model.calibrate
-        log_pt, sigma, _ = calibrate(jets)
+        log_pt, sigma = calibrate(jets)
         pt = np.exp(log_pt)
         return (pt, pt * sigma) if return_std else pt
 
@@ -664,7 +664,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         scale = np.quantile(np.abs(error / calibrated.sigma[held_out]), _CORE)
         model = replace(model, closure=closure, sigma_scale=float(scale))
         sigma = scale * calibrated.sigma
-        return model, Calibrated(log_pt, sigma, calibrated.slope), curve
+        return model, Calibrated(log_pt, sigma), curve
 
     def _fit_correction(
         self,

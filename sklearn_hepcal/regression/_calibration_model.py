@@ -24,13 +24,10 @@ class Calibrated(NamedTuple):
     ----------
     log_pt, sigma : arrays of shape (n_jets,)
         Logarithms of the momenta, and their standard deviations.
-    slope : array of shape (n_jets,)
-        Derivatives of the measured logarithms.
     """
 
     log_pt: Array
     sigma: Array
-    slope: Array
 
 
 @dataclass(frozen=True)
@@ -77,12 +74,10 @@ class CalibrationModel:
             Their momenta.
         """
         function = self.response.invert if self.inverts else self.response.correct
-        log_pt, sigma, slope = function(
-            self.table.log_pt(jets), self.table.inputs(jets)
-        )
+        log_pt, sigma, _ = function(self.table.log_pt(jets), self.table.inputs(jets))
         if self.closure is not None:
             log_pt = np.log(self.closure(np.exp(log_pt)))
-        return Calibrated(log_pt, sigma * self.sigma_scale, slope)
+        return Calibrated(log_pt, sigma * self.sigma_scale)
 
     def calibrate_data(self, jets: Jets) -> Calibrated:
         """Calibrate jets of data.
@@ -97,7 +92,7 @@ class CalibrationModel:
         Calibrated
             Their momenta.
         """
-        log_pt, sigma, slope = self.calibrate(jets)
+        log_pt, sigma = self.calibrate(jets)
         if self.correction is not None:
             log_pt = log_pt + self.correction(log_pt, self.table.table(jets))
-        return Calibrated(log_pt, sigma * self.insitu_scale, slope)
+        return Calibrated(log_pt, sigma * self.insitu_scale)
