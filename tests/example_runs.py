@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
-# Their tests are a module of their own: modules run side by side.
+# Their tests are modules of their own, which run side by side.
 DIJETS = ("dijet_resolution", "hyperparameter_search")
+TRANSPORT = ("data_based_calibration", "flavour_calibration", "solvers")
 OTHERS = sorted(
-    {path.stem.removeprefix("plot_") for path in FOLDER.glob("plot_*.py")} - {*DIJETS}
+    {path.stem.removeprefix("plot_") for path in FOLDER.glob("plot_*.py")}
+    - {*DIJETS, *TRANSPORT}
 )
 OPTIONAL = {"hyperparameter_search": "optuna"}
 

@@ -443,7 +443,7 @@ def test_too_few_rows_to_score(scorer):
     ("change", "message"),
     [
         ({"event_id": None}, r"needs event_id.*set_score_request\(event_id=True\)"),
-        ({"event_id": np.arange(3)}, "event_id has 3 entries for 400 rows"),
+        ({"event_id": np.arange(3)}, r"one entry a row \(400\), got 3"),
         ({"event_id": np.full(400, 0.5)}, "event_id must hold whole numbers"),
         ({"event_id": ["a"] * 400}, "event_id must hold whole numbers"),
         ({"event_id": np.arange(400)}, "must pair .* at least 20 .* got 0; .*GroupK"),
