@@ -111,7 +111,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         What of p_calibrated / p_true is one at every true momentum.
     asymmetry_weight : float, default=1.0
         Weight of the asymmetry for ``method="joint"``.
-    max_correction : float, default=0.5
+    max_correction : float, default=0.3
         Largest correction of a logarithm by asymmetries; by half of it before the
         average is subtracted.
     max_leakage : float, default=0.01
@@ -332,7 +332,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         particle_id: str | None = "pdgid",
         location: str = "mean",
         asymmetry_weight: float = 1.0,
-        max_correction: float = 0.5,
+        max_correction: float = 0.3,
         max_leakage: float = 0.01,
         subtract_simulation: bool = True,
         max_activity: float = 0.1,
