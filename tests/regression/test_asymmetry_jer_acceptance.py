@@ -100,11 +100,12 @@ def test_resolution_in_situ(large):
     ratio = insitu.value / true.value
     error = insitu.error / true.value
     print(np.column_stack([insitu.pt, insitu.value, insitu.error, ratio]).round(4))
-    # Where radiation unbalances jets most, their resolution is measured worst.
-    well = error < tolerance / 2
+    # Events begin at 70 GeV: below are those that fluctuated. Where radiation unbalances
+    # jets most, their resolution is measured worst.
+    well = (insitu.pt > 75) & (error < tolerance / 2)
     assert well.sum() >= 5
     assert np.all(np.abs(ratio[well] - 1) < tolerance + error[well])
-    assert abs(np.average(ratio, weights=error**-2) - 1) < tolerance
+    assert abs(np.average(ratio[well], weights=error[well] ** -2) - 1) < tolerance
 
 
 def fit_folds(X, true_pt, event_id, domain, **parameters):
@@ -196,7 +197,11 @@ def test_leaking_features_make_jets_worse(pythia):
     with pytest.raises(ValueError, match="max_leakage"):
         fit_folds(*pythia, pair_features=ALL, subtract_simulation=False)
     pt, leakage = fit_folds(
-        *pythia, pair_features=ALL, subtract_simulation=False, max_leakage=1.0
+        *pythia,
+        pair_features=ALL,
+        subtract_simulation=False,
+        max_leakage=1.0,
+        max_correction=1.0,
     )
     data = domain == 1
     before, after = (
