@@ -100,8 +100,8 @@ def test_resolution_in_situ(large):
     ratio = insitu.value / true.value
     error = insitu.error / true.value
     print(np.column_stack([insitu.pt, insitu.value, insitu.error, ratio]).round(4))
-    # Events begin at 70 GeV: below are those that fluctuated. Where radiation unbalances
-    # jets most, their resolution is measured worst.
+    # Events begin at 70 GeV: below are those that fluctuated. Where radiation
+    # unbalances jets most, their resolution is measured worst.
     well = (insitu.pt > 75) & (error < tolerance / 2)
     assert well.sum() >= 5
     assert np.all(np.abs(ratio[well] - 1) < tolerance + error[well])
