@@ -162,12 +162,22 @@ class CalibrationSample:
         -------
         bool array of shape (n_jets,)
             Whether the jet is held out.
+
+        Raises
+        ------
+        ValueError
+            If there is one event only.
         """
         rows = np.flatnonzero(self.labelled & (self.weight > 0))
         # Jets in no pair are events of their own.
         alone = self.event_id[rows] == UNPAIRED
         names = np.where(alone, self.event_id.max() + 1 + rows, self.event_id[rows])
         _, event = np.unique(names, return_inverse=True)
+        if event.max() == 0:
+            raise ValueError(
+                "a calibration needs labelled jets of two events, one of which is held "
+                f"out to measure it with, got n_samples = {len(rows)} of one event."
+            )
         chosen = hold_out(np.zeros(event.max() + 1, dtype=np.int64), fraction, rng)
         mask = np.zeros(len(self.jets), dtype=bool)
         mask[rows[chosen[event]]] = True
@@ -221,6 +231,8 @@ def read_sample(
     if activity is not None:
         values = column_or_1d(activity, dtype=np.float64)
         check_consistent_length(true_pt, values)
+        if np.isnan(values).any():
+            raise ValueError("activity contains NaN; leave the argument out instead.")
         quiet = values <= max_activity
     events = check_event_id(event_id, len(true_pt))
     return CalibrationSample(jets, true_pt, events, weight, quiet)

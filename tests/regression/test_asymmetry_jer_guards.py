@@ -505,3 +505,15 @@ def test_physical_weights_do_not_decide(sample):
     response = regressor.predict(sample.X[rows], insitu=False) / sample.y[rows]
     # A flat spectrum: high momenta are calibrated, too.
     assert abs(np.median(response) - 1) < 0.03
+
+
+@pytest.mark.filterwarnings("ignore:1 of 1 events")
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_one_event_cannot_be_held_out(sample, n_rows):
+    with pytest.raises(ValueError, match=f"two events.* n_samples = {n_rows} of one"):
+        fit(sample.rows(np.arange(n_rows)))
+
+
+def test_activity_without_values(sample):
+    with pytest.raises(ValueError, match="activity contains NaN"):
+        fit(sample, activity=np.full(len(sample.y), np.nan))
