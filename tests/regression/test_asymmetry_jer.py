@@ -529,7 +529,7 @@ def test_activity(sample, fitted):
     assert np.isfinite(fitted.jer_insitu_.value).any()
     louder = fit(sample, activity=activity, max_activity=0.3)
     np.testing.assert_array_equal(louder.jer_insitu_.value, fitted.jer_insitu_.value)
-    assert fit(sample, activity=np.full(1200, np.nan)).jer_insitu_ is None
+    assert fit(sample, activity=np.full(1200, 0.3)).jer_insitu_ is None
 
 
 def test_score_is_that_of_the_logarithm(sample, fitted):
