@@ -26,6 +26,12 @@ from ._constituents import Array, ConstituentInputs
 from ._hold_out import hold_out
 from ._layer_sizes import layer_sizes
 from ._log_angularity import LogAngularity, fit_log_angularity
+from ._network_training import (
+    TRAINING_CONSTRAINTS,
+    check_converged,
+    final_loss,
+    supervised_settings,
+)
 from .jets import Jets, relative_constituents, validate_jets
 
 if TYPE_CHECKING:
@@ -33,14 +39,7 @@ if TYPE_CHECKING:
 
     from .nn import RowsDataset
 
-# Small samples are cut into several batches a pass, but not into smaller ones.
-_N_BATCHES = 32
-_MIN_BATCH = 32
-# Part of the steps over which the learning rate rises, before it falls as a cosine.
-_WARMUP = 0.05
-# Jets of a batch of the validation loss, and of those that give F the scale of its
-# inputs; constituents of a batch of a prediction.
-_VALIDATION_BATCH = 2000
+# Jets that give F the scale of its inputs; points of a batch of the latent function.
 _SCALE_BATCH = 2000
 _PREDICTION_ROWS = 8000
 # What a fit sets, beside what y and the names of columns tell.
@@ -81,6 +80,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
     """Fits the network; derived classes say what it predicts."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TRAINING_CONSTRAINTS,
         "order": [Interval(Integral, 1, None, closed="left")],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "phi_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -93,16 +93,7 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         "activation": [StrOptions({"relu", "leaky_relu", "silu", "gelu"})],
         "augment": ["boolean", StrOptions({"auto"})],
         "n_restarts": [Interval(Integral, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "precision": [StrOptions({"double", "single"})],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -216,7 +207,9 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         ]
         seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_restarts + 1)
         fits = [self._train(inputs, target, seed, *datasets) for seed in seeds]
-        network, curve = self._best(fits, validated=len(datasets) > 1)
+        losses = [final_loss(curve, self.early_stopping) for _, curve in fits]
+        check_converged(min(losses), self.learning_rate)
+        network, curve = fits[int(np.argmin(losses))]
         self._model = _Model(inputs, network)
         self.effective_latent_dim_ = math.comb(self.latent_dim + self.order, self.order)
         self.loss_curve_ = curve
@@ -380,20 +373,8 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
     ) -> tuple[dict[str, Any], Array]:
         from . import nn
 
-        device = nn.resolve_device(self.device)
-        settings = nn.TrainingSettings(
-            max_epochs=self.max_epochs,
-            batch_size=min(self.batch_size, max(_MIN_BATCH, len(rows) // _N_BATCHES)),
-            validation_batch_size=_VALIDATION_BATCH,
-            learning_rate=self.learning_rate,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=self.n_iter_no_change,
-            device=device,
-            verbose=self.verbose,
-            warmup=_WARMUP,
-            hold=_WARMUP,
-        )
-        with nn.seeded(seed, device):
+        settings = supervised_settings(self, len(rows))
+        with nn.seeded(seed, settings.device):
             network = nn.MomentEFN(
                 inputs.n_coordinates,
                 target.n_outputs,
@@ -418,29 +399,6 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
             return target.loss != "squared"
         return bool(self.augment)
 
-    # The network with the lowest loss on the held-out rows.
-    def _best(
-        self, fits: list[tuple[dict[str, Any], Array]], validated: bool
-    ) -> tuple[dict[str, Any], Array]:
-        def loss(fit: tuple[dict[str, Any], Array]) -> float:
-            training, validation = fit[1].T
-            if not np.isfinite(training).all() or training.min() < 0:
-                return np.inf
-            if not validated:
-                return float(training[-1])
-            last = validation.min() if self.early_stopping else validation[-1]
-            return float(last) if np.isfinite(last) else np.inf
-
-        best = min(fits, key=loss)
-        if np.isinf(loss(best)):
-            raise ValueError(
-                "the training diverged, with a loss of NaN or infinity, or one below "
-                "zero, which single jets of negative weight can cause: scale down very "
-                f"large values, lower learning_rate={self.learning_rate}, or train on "
-                "more jets."
-            )
-        return best
-
     def _outputs(self, X: Any) -> Array:
         return self._evaluate(X, lambda network, batch: network(**batch))
 
@@ -449,21 +407,12 @@ class BaseMomentEFN(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         import torch
 
-        from .nn import load_module
+        from .nn import evaluate
 
         jets = validate_jets(self, X, reset=False, require="constituents")
         dtype = torch.float64 if self.precision == "double" else torch.float32
-        network = load_module(self._model.network, dtype=dtype)
         rows = _dataset(self._model.inputs, jets, dtype=dtype)
-        # As many constituents as the cache holds.
-        batch_size = max(1, _PREDICTION_ROWS * len(jets) // int(jets.offsets[-1]))
-        with torch.inference_mode():
-            return np.concatenate(
-                [
-                    function(network, batch).numpy()
-                    for batch in rows.batches(batch_size, shuffle=False)
-                ]
-            )
+        return np.concatenate(evaluate(self._model.network, rows, function, dtype))
 
 
 def _dataset(

@@ -6,12 +6,17 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_hepcal.calibration import (
     DensityRatioReweighter,
     OTCalibrator,
+    ScaleFactorCalibrator,
     SimplexTransformer,
 )
-from sklearn_hepcal.classification import MomentEFNClassifier
+from sklearn_hepcal.classification import (
+    FlavourTaggerClassifier,
+    MomentEFNClassifier,
+)
 from sklearn_hepcal.regression import (
     AsymmetryJERRegressor,
     GaussianAnsatzRegressor,
+    JetPtRegressor,
     MomentEFNRegressor,
 )
 from sklearn_hepcal.shapes import (
@@ -93,6 +98,26 @@ CASES = [
         ]
     ],
     *[
+        (ScaleFactorCalibrator(cuts, **binning), {})
+        for cuts, binning in [
+            ([-0.5, 0.5, 1.0], {}),
+            ([0.5], {"bins": [-1e9, 0, 1e9], "bin_column": 0}),
+        ]
+    ],
+    *[
+        (tagger, {"check_sample_weight_equivalence_on_dense_data": BATCHES})
+        for tagger in [
+            *(
+                FlavourTaggerClassifier(
+                    backbone, embed_dim=16, n_layers=1, latent_dim=8, max_epochs=15
+                )
+                for backbone in ("deepsets", "rnn", "gnn", "transformer", "dense")
+            ),
+            JetPtRegressor(embed_dim=16, n_layers=1, latent_dim=8, max_epochs=2),
+            JetPtRegressor("dense", embed_dim=16, n_layers=1, max_epochs=2),
+        ]
+    ],
+    *[
         (
             transformer,
             {
@@ -132,6 +157,7 @@ def expected_failed_checks(estimator):
 @pytest.mark.filterwarnings("ignore:.* jets have a pt below pt_floor")
 @pytest.mark.filterwarnings("ignore:y_pred does not rise with y_true")
 @pytest.mark.filterwarnings("ignore:at fixed features")
+@pytest.mark.filterwarnings("ignore:In the bins")
 @parametrize_with_checks(
     [estimator for estimator, _ in CASES],
     expected_failed_checks=expected_failed_checks,

@@ -2,6 +2,12 @@
 
 from ._ot import OTCalibrator
 from ._reweight import DensityRatioReweighter
+from ._scale_factors import ScaleFactorCalibrator
 from ._simplex import SimplexTransformer
 
-__all__ = ["DensityRatioReweighter", "OTCalibrator", "SimplexTransformer"]
+__all__ = [
+    "DensityRatioReweighter",
+    "OTCalibrator",
+    "ScaleFactorCalibrator",
+    "SimplexTransformer",
+]

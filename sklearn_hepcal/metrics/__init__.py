@@ -11,7 +11,9 @@ from ._dijet_scorers import (
 )
 from ._dijets import dijet_activity, dijet_asymmetry, dijet_selection
 from ._effective_sample_size import effective_sample_size
+from ._fraction_scan import FractionScan, fraction_scan
 from ._jer_from_asymmetry import jer_from_asymmetry
+from ._kinematic_weights import kinematic_weights
 from ._map_quality import l2_uvp, monotonicity_violations, transport_cost
 from ._nsc import NSC, fit_nsc
 from ._numerical_inversion import NumericalInversion, numerical_inversion
@@ -19,7 +21,7 @@ from ._rejection import background_rejection
 from ._resolution import Resolution, resolution
 from ._response import ResponseClosure, response_closure
 from ._roc import roc_auc
-from ._scorers import make_log_rejection_scorer
+from ._scorers import make_log_rejection_scorer, make_tagging_scorer
 from ._spectrum import FlatSpectrum, flatten_spectrum
 from ._tagging import (
     Estimate,
@@ -28,7 +30,9 @@ from ._tagging import (
     efficiency_ratio,
     working_point_cuts,
 )
+from ._vertexing import VertexFinding, vertex_efficiency_purity
 from ._wasserstein import sliced_wasserstein, wasserstein_1d
+from ._working_points import WorkingPoints
 
 __all__ = [
     "NSC",
@@ -37,9 +41,12 @@ __all__ = [
     "Coverage",
     "Estimate",
     "FlatSpectrum",
+    "FractionScan",
     "NumericalInversion",
     "Resolution",
     "ResponseClosure",
+    "VertexFinding",
+    "WorkingPoints",
     "asymmetry_score",
     "background_rejection",
     "best_resolution",
@@ -57,10 +64,13 @@ __all__ = [
     "efficiency_ratio",
     "fit_nsc",
     "flatten_spectrum",
+    "fraction_scan",
     "jer_from_asymmetry",
     "jer_score",
+    "kinematic_weights",
     "l2_uvp",
     "make_log_rejection_scorer",
+    "make_tagging_scorer",
     "monotonicity_violations",
     "numerical_inversion",
     "resolution",
@@ -68,6 +78,7 @@ __all__ = [
     "roc_auc",
     "sliced_wasserstein",
     "transport_cost",
+    "vertex_efficiency_purity",
     "wasserstein_1d",
     "working_point_cuts",
 ]

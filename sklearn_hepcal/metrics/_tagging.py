@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from ._flavours import default_fractions, flavour, label_list
 from ._validation import Array, check_matrix, check_scores, check_weights
 
 T = TypeVar("T", float, Array)
@@ -31,9 +32,10 @@ class Estimate(NamedTuple, Generic[T]):
 def discriminant(
     proba: ArrayLike,
     *,
-    signal: str = "b",
-    fractions: Mapping[str, float] | None = None,
-    order: Sequence[str] = ("u", "c", "b"),
+    signal: Hashable = "b",
+    fractions: Mapping[Any, float] | None = None,
+    order: Sequence[Any] | NDArray[Any] = ("u", "c", "b"),
+    epsilon: float = 0.0,
 ) -> Array:
     """Compute the log-likelihood ratio of one flavour against a mix of the others.
 
@@ -42,15 +44,21 @@ def discriminant(
     Parameters
     ----------
     proba : array-like of shape (n_jets, n_classes)
-        Non-negative class probabilities. Only their ratios matter.
-    signal : str, default="b"
-        Name of the class in the numerator.
-    fractions : mapping of str to float, or None, default=None
+        Non-negative class probabilities. Only their ratios matter without `epsilon`.
+    signal : hashable, default="b"
+        Label of the class in the numerator. Spellings of a flavour are the same label,
+        here, in `fractions` and in `order`: "u", "light", "ujets" and 0; "c", "cjets"
+        and 4; "b", "bjets" and 5; "tau", "taujets" and 15.
+    fractions : mapping of label to float, or None, default=None
         Fraction of every other class in the denominator; non-negative, sum one. None
-        takes 0.2 of c and 0.8 of u, and is for ``signal="b"`` and the default `order`
-        only.
-    order : sequence of str, default=("u", "c", "b")
-        Names of the columns of `proba`.
+        takes 0.2 of c for signal b and 0.2 of b for signal c, 0.05 of tau if it has a
+        column, and light jets for the rest. For other signals, with other classes or
+        without light jets, it takes equal fractions.
+    order : sequence of labels, default=("u", "c", "b")
+        Labels of the columns of `proba`, such as the ``classes_`` of a classifier.
+    epsilon : float, default=0.0
+        Number that is added to the numerator and to the denominator. The software of
+        ATLAS [1]_ adds 1e-10.
 
     Returns
     -------
@@ -61,30 +69,36 @@ def discriminant(
     Raises
     ------
     ValueError
-        If the columns do not match `order`, a probability is negative or the fractions
-        are not those of the other classes.
+        If the columns do not match `order`, a probability or `epsilon` is negative, or
+        the fractions are not those of the other classes.
+
+    References
+    ----------
+    .. [1] atlas-ftag-tools, https://github.com/umami-hep/atlas-ftag-tools
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_hepcal.metrics import discriminant
-    >>> discriminant([[0.25, 0.25, 0.5], [0.8, 0.1, 0.1]]).round(3)
+    >>> proba = [[0.25, 0.25, 0.5], [0.8, 0.1, 0.1]]
+    >>> discriminant(proba).round(3)
     array([ 0.693, -1.887])
+    >>> discriminant(proba, signal=4, order=[0, 4, 5]).round(3)
+    array([-0.182, -1.887])
     """
     p = check_matrix(proba, "proba")
-    if p.shape[1] != len(order):
-        raise ValueError(f"proba has {p.shape[1]} columns, but order is {list(order)}.")
+    labels = label_list(order)
+    if p.shape[1] != len(labels):
+        raise ValueError(f"proba has {p.shape[1]} columns, but order is {labels}.")
     if (p < 0).any():
         raise ValueError(f"proba must not be negative, got {p.min():g}.")
-    if signal not in order:
-        raise ValueError(f"signal must be one of {list(order)}, got {signal!r}.")
-    if fractions is None:
-        fractions = {"u": 0.8, "c": 0.2}
-    mix = _background_mix(fractions, signal, order)
+    if not 0 <= epsilon < np.inf:
+        raise ValueError(f"epsilon must not be negative or infinite, got {epsilon!r}.")
+    column, mix = _signal_and_mix(signal, fractions, labels)
     tiny = np.finfo(np.float64).tiny
-    numerator: Array = np.maximum(p[:, list(order).index(signal)], tiny)
+    numerator: Array = np.maximum(p[:, column] + epsilon, tiny)
     # The difference of logarithms does not overflow, as the ratio would.
-    return np.log(numerator) - np.log(np.maximum(p @ mix, tiny))
+    return np.log(numerator) - np.log(np.maximum(p @ mix + epsilon, tiny))
 
 
 def working_point_cuts(
@@ -225,21 +239,31 @@ def efficiency_ratio(
     return Estimate(ratio, np.hypot(num.error, ratio * den.error) / passed)
 
 
-def _background_mix(
-    fractions: Mapping[str, float], signal: str, order: Sequence[str]
-) -> Array:
-    background = set(order) - {signal}
-    if set(fractions) != background:
-        raise ValueError(
-            f"fractions must name the classes {sorted(background)}, got "
-            f"{sorted(fractions)}."
-        )
-    mix = np.array([fractions.get(name, 0.0) for name in order])
-    if (mix < 0).any() or not np.isclose(mix.sum(), 1.0):
-        raise ValueError(
-            f"fractions must be non-negative and sum to 1, got {dict(fractions)}."
-        )
-    return mix
+# Column of the signal, and the fractions of all columns, zero for the signal.
+def _signal_and_mix(
+    signal: Hashable, fractions: Mapping[Any, float] | None, labels: list[Any]
+) -> tuple[int, Array]:
+    names = [flavour(label) for label in labels]
+    if len(set(names)) < len(names):
+        raise ValueError(f"order must not name a class twice, got {labels}.")
+    if flavour(signal) not in names:
+        raise ValueError(f"signal must be one of {labels}, got {signal!r}.")
+    column = names.index(flavour(signal))
+    background = names[:column] + names[column + 1 :]
+    if fractions is None:
+        parts = default_fractions(names[column], background)
+    else:
+        parts = {flavour(label): part for label, part in fractions.items()}
+        if set(parts) != set(background) or len(parts) < len(fractions):
+            raise ValueError(
+                "fractions must name the classes "
+                f"{labels[:column] + labels[column + 1 :]} once each, got "
+                f"{list(fractions)}."
+            )
+    mix = np.array([parts.get(name, 0.0) for name in names])
+    if not (mix >= 0).all() or not np.isclose(mix.sum(), 1.0):
+        raise ValueError(f"fractions must be non-negative and sum to 1, got {parts}.")
+    return column, mix
 
 
 # Sums over an entry and all that follow; one more entry for the empty tail.

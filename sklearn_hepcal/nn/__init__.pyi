@@ -1,5 +1,6 @@
 from ._datasets import RowsDataset, SideBySide
 from ._deep_sets import DeepSets
+from ._evaluate import evaluate
 from ._gaussian_ansatz import GaussianAnsatz, RatioObjective
 from ._mlp import MLP
 from ._moment_efn import MomentEFN
@@ -7,8 +8,10 @@ from ._potential import ConvexPotential
 from ._response import JointObjective, ResponseNetwork, ResponseObjective
 from ._segment import segment_sum
 from ._semidual import SemiDual, polish_conjugate, solve_conjugate
-from ._state import export_module, load_module
+from ._state import export_module, load_module, load_parts
 from ._supervised import SupervisedObjective
+from ._tagger import Tagger
+from ._tagging_objective import TaggingObjective
 from ._training import (
     TrainingSettings,
     TwoSampleDataset,
@@ -31,10 +34,14 @@ __all__ = [
     "SemiDual",
     "SideBySide",
     "SupervisedObjective",
+    "Tagger",
+    "TaggingObjective",
     "TrainingSettings",
     "TwoSampleDataset",
+    "evaluate",
     "export_module",
     "load_module",
+    "load_parts",
     "polish_conjugate",
     "resolve_device",
     "seeded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from ._gaussian_ansatz import GaussianAnsatz
 from ._moment_efn import MomentEFN
 from ._potential import ConvexPotential
 from ._response import ResponseNetwork
+from ._tagger import Tagger
 
 # Every kind of network that a fitted estimator may hold.
 _KINDS: dict[str, type[nn.Module]] = {
@@ -20,6 +22,7 @@ _KINDS: dict[str, type[nn.Module]] = {
         GaussianAnsatz,
         MomentEFN,
         ResponseNetwork,
+        Tagger,
     )
 }
 
@@ -76,3 +79,30 @@ def load_module(
     }
     module.load_state_dict(weights, assign=True)
     return module.eval()
+
+
+def load_parts(
+    module: nn.Module, state: dict[str, Any], parts: Collection[str]
+) -> None:
+    """Take over some parts of a network that `export_module` described.
+
+    Parameters
+    ----------
+    module : torch module
+        The network that is changed.
+    state : dict
+        What `export_module` returned.
+    parts : collection of str
+        Names of parts of both networks. A part that has not the same weights in both
+        is left as it is.
+    """
+    weights = module.state_dict()
+    for part in parts:
+        names = [name for name in weights if name.startswith(f"{part}.")]
+        others = [name for name in state["weights"] if name.startswith(f"{part}.")]
+        if names == others and all(
+            weights[name].shape == state["weights"][name].shape for name in names
+        ):
+            with torch.no_grad():
+                for name in names:
+                    weights[name].copy_(torch.tensor(state["weights"][name]))

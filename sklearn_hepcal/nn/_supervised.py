@@ -24,11 +24,41 @@ def _squared(output: Tensor, target: Tensor) -> Tensor:
     return (output - target).square().mean(dim=1)
 
 
+def _absolute(output: Tensor, target: Tensor) -> Tensor:
+    return (output[:, 0] - target).abs()
+
+
 _LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "absolute": _absolute,
     "binary": _binary,
     "multiclass": _multiclass,
     "squared": _squared,
 }
+
+
+def find_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Find a loss by its name.
+
+    Parameters
+    ----------
+    name : {"absolute", "binary", "multiclass", "squared"}
+        Absolute error of one column, cross-entropy of one column of log-odds or of a
+        column of logits a class, or mean squared error of the columns.
+
+    Returns
+    -------
+    callable
+        Takes outputs of shape (n_rows, n_outputs) and targets, which are classes 0, 1,
+        ... or numbers, and returns the loss of every row.
+
+    Raises
+    ------
+    ValueError
+        If the loss is not known.
+    """
+    if name not in _LOSSES:
+        raise ValueError(f"loss must be one of {sorted(_LOSSES)}, got {name!r}.")
+    return _LOSSES[name]
 
 
 class SupervisedObjective(nn.Module):
@@ -38,24 +68,16 @@ class SupervisedObjective(nn.Module):
     ----------
     network : torch module
         What is trained.
-    loss : {"binary", "multiclass", "squared"}
-        Cross-entropy of one column of log-odds, or of a column of logits a class,
-        or squared error.
+    loss : str
+        The loss, see `find_loss`.
     rotate : bool
         In training, turn the jets by `rotate_jets`.
-
-    Raises
-    ------
-    ValueError
-        If the loss is not known.
     """
 
     def __init__(self, network: nn.Module, loss: str, rotate: bool = False) -> None:
         super().__init__()
-        if loss not in _LOSSES:
-            raise ValueError(f"loss must be one of {sorted(_LOSSES)}, got {loss!r}.")
         self.network = network
-        self.loss = loss
+        self.row_losses = find_loss(loss)
         self.rotate = rotate
 
     def forward(self, target: Tensor, weight: Tensor, **inputs: Tensor) -> Tensor:
@@ -79,5 +101,5 @@ class SupervisedObjective(nn.Module):
         if self.rotate and self.training:
             turned = rotate_jets(inputs["points"], inputs["counts"])
             inputs = inputs | {"points": turned}
-        losses = _LOSSES[self.loss](self.network(**inputs), target)
+        losses = self.row_losses(self.network(**inputs), target)
         return (weight * losses).mean()

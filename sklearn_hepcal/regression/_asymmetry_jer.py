@@ -26,7 +26,7 @@ from ..metrics import closure_table, flatten_spectrum, numerical_inversion
 from ._calibration_model import Calibrated, CalibrationModel
 from ._calibration_sample import CalibrationSample, check_true_pt, read_sample
 from ._insitu_fit import MIN_PAIRS, InsituSettings, fit_insitu
-from ._jet_table import JetTable, momenta
+from ._jet_table import JetTable, warn_low_pt
 from ._joint_fit import JointSettings, fit_joint
 from ._log_bins import LogBins
 from ._resolution_in_bins import (
@@ -579,14 +579,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         )
         if self.use_constituents and not jets.constituent_names:
             raise ValueError("use_constituents=True needs jets with constituents.")
-        n_low = int(np.sum(momenta(jets, self.pt_column) < self.pt_floor))
-        if n_low:
-            warnings.warn(
-                f"{n_low} jets have a pt below pt_floor = {self.pt_floor:g} GeV, which "
-                "is taken instead.",
-                UserWarning,
-                stacklevel=3,
-            )
+        warn_low_pt(jets, self.pt_column, self.pt_floor)
         return jets
 
     def _fit_response(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from sklearn.preprocessing import StandardScaler
 
 from .._constituents import ConstituentInputs
+from .._find_column import find_column
 from ..jets import Jets, relative_constituents
 from ._inputs import Inputs
 
@@ -117,7 +118,7 @@ class JetTable:
         ValueError
             If a column does not exist or is not in the table.
         """
-        columns = [_index(key, self.all_names, argument) for key in keys]
+        columns = [find_column(key, self.all_names, argument) for key in keys]
         for key, column in zip(keys, columns, strict=True):
             if column not in self.columns:
                 raise ValueError(f"{argument}: {key!r} is not among the features used.")
@@ -207,7 +208,7 @@ class JetTable:
     def _chosen(self, names: tuple[str, ...]) -> list[int]:
         if self.features is None:
             return [column for column in range(len(names)) if column != self.pt_index]
-        chosen = [_index(key, names, "features") for key in self.features]
+        chosen = [find_column(key, names, "features") for key in self.features]
         if self.pt_index in chosen:
             raise ValueError(
                 f"features={self.features!r} must not hold pt_column="
@@ -218,7 +219,9 @@ class JetTable:
     def _energies(self, names: tuple[str, ...]) -> list[int]:
         if isinstance(self.energy_columns, str):
             return [k for k, name in enumerate(names) if name.lower() in _ENERGIES]
-        return [_index(key, names, "energy_columns") for key in self.energy_columns]
+        return [
+            find_column(key, names, "energy_columns") for key in self.energy_columns
+        ]
 
 
 def pt_index(jets: Jets, pt_column: int | str) -> int | None:
@@ -243,7 +246,7 @@ def pt_index(jets: Jets, pt_column: int | str) -> int | None:
     """
     names = jets.feature_names
     if names:
-        return _index(pt_column, names, "pt_column")
+        return find_column(pt_column, names, "pt_column")
     if not jets.constituent_names:
         raise ValueError("X has no features: there is no column of momenta.")
     return None
@@ -270,13 +273,28 @@ def momenta(jets: Jets, pt_column: int | str) -> Array:
     return jets.features[:, column].astype(np.float64)
 
 
-def _index(key: int | str, names: tuple[str, ...], argument: str) -> int:
-    if isinstance(key, str):
-        if key not in names:
-            raise ValueError(f"{argument}: no column {key!r} in {list(names)}.")
-        return names.index(key)
-    if isinstance(key, bool | np.bool_) or not isinstance(key, Integral):
-        raise ValueError(f"{argument}: {key!r} is neither a number nor a name.")
-    if not -len(names) <= key < len(names):
-        raise ValueError(f"{argument}: no column {key} among {len(names)}.")
-    return int(key) % len(names)
+def warn_low_pt(jets: Jets, pt_column: int | str, pt_floor: float) -> None:
+    """Warn of momenta that are too low to have a logarithm worth the name.
+
+    Parameters
+    ----------
+    jets : Jets
+        Any sample.
+    pt_column : int or str
+        Column of the momenta.
+    pt_floor : float
+        Lowest momentum, in GeV.
+
+    Warns
+    -----
+    UserWarning
+        If there are lower ones.
+    """
+    n_low = int(np.sum(momenta(jets, pt_column) < pt_floor))
+    if n_low:
+        warnings.warn(
+            f"{n_low} jets have a pt below pt_floor = {pt_floor:g} GeV, which is taken "
+            "instead.",
+            UserWarning,
+            stacklevel=4,
+        )

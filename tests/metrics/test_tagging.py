@@ -42,7 +42,7 @@ def test_discriminant_of_zeros_is_finite_and_ordered():
     [
         ({"signal": "tau"}, r"signal must be one of \['u', 'c', 'b'\], got 'tau'"),
         ({"order": ("u", "b")}, "proba has 3 columns"),
-        ({"signal": "c"}, r"fractions must name the classes \['b', 'u'\]"),
+        ({"fractions": {"u": 1.0}}, r"fractions must name the classes \['u', 'c'\]"),
         ({"fractions": {"u": 0.9, "c": 0.2}}, "sum to 1"),
         ({"fractions": {"u": 1.1, "c": -0.1}}, "must be non-negative"),
     ],

@@ -462,7 +462,7 @@ def test_few_labelled_jets(sample, n):
 
 
 def test_one_labelled_jet_is_too_few(sample):
-    with pytest.raises(ValueError, match="two events.* n_samples = 1 of one"):
+    with pytest.raises(ValueError, match=r"two events.* n_samples = 1 of one"):
         AsymmetryJERRegressor(**QUICK).fit(sample.X[:1], sample.y[:1])
 
 

@@ -1,0 +1,212 @@
+"""Files of ATLAS's flavour tagging: their tables, columns and unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from .._optional import import_optional
+from ._files import PathLike, suggest
+from ._ftag_columns import (
+    ALIASES,
+    Layout,
+    check_columns,
+    find_columns,
+    is_derived,
+    is_number,
+    is_truth,
+    refuse_truth,
+)
+
+Unit = Literal["auto", "GeV", "MeV"]
+Names = Iterable[str] | None
+
+# Above this median pt of the jets, files that do not tell their unit are in MeV.
+MEV_FROM = 2000.0
+# Files are read so many jets at a time: tens of megabytes with their padding.
+CHUNK_SIZE = 10_000
+
+
+# One file, after its layout was found to be as expected.
+class Source(NamedTuple):
+    path: Path
+    n_jets: int
+    unit: str
+
+
+# Turn what h5py raises at broken files into one clear error.
+@contextmanager
+def readable(path: PathLike) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(
+            f"{path} cannot be read as HDF5: it is truncated, corrupt or of another "
+            f"format, or needs `import hdf5plugin` to decompress ({error})."
+        ) from error
+
+
+# Open the tables of jets and of tracks, and check that they fit together.
+@contextmanager
+def opened(path: Path, groups: tuple[str, str | None]) -> Iterator[tuple[Any, Any]]:
+    h5py = import_optional("h5py", "hdf5")
+    with readable(path):
+        file = h5py.File(path, "r")
+    with file:
+        jets = open_table(file, groups[0], 1, path)
+        tracks = None
+        if groups[1] is not None:
+            tracks = open_table(file, groups[1], 2, path)
+            if len(tracks) != len(jets):
+                raise ValueError(
+                    f"{path} is inconsistent: {groups[0]!r} has {len(jets)} rows and "
+                    f"{groups[1]!r} has {len(tracks)}."
+                )
+            if "valid" not in tracks.dtype.names:
+                raise ValueError(
+                    f"{path}: {groups[1]!r} has no column 'valid', which tells "
+                    "constituents from padding."
+                )
+        yield jets, tracks
+
+
+# Return a dataset of named columns.
+def open_table(file: Any, name: str, ndim: int, path: Path) -> Any:
+    h5py = import_optional("h5py", "hdf5")
+    if name not in file:
+        hint = "; tracks_group=None reads jets alone" if ndim == 2 else ""
+        raise ValueError(f"{path} has no {name!r}: {suggest(name, file)}{hint}.")
+    with readable(path):
+        table = file[name]
+    if not isinstance(table, h5py.Dataset) or table.dtype.names is None:
+        raise ValueError(f"{path}: {name!r} is not a dataset of named columns.")
+    if table.ndim != ndim:
+        raise ValueError(
+            f"{path}: {name!r} must have {ndim} dimension(s), got shape {table.shape}."
+        )
+    return table
+
+
+# Find the columns to read, from the names asked for or those the file suggests.
+def choose_columns(
+    jets: Any, tracks: Any, asked: Sequence[Names], path: Path
+) -> Layout:
+    features, labels, constituents, constituent_labels = map(_as_list, asked)
+    usual = _noted(jets, "features", ["pt", "eta"])
+    arguments = ("features", "labels")
+    inputs = _find_inputs(jets, features, usual, arguments, path)
+    others = _find_others(jets, labels, inputs, [], arguments[1], path)
+    if tracks is None:
+        if constituents or constituent_labels:
+            raise ValueError("Constituents are asked for, but tracks_group is None.")
+        return Layout(inputs, others, {}, {})
+    usual = _noted(tracks, "constituents", _measured(tracks))
+    arguments = ("constituents", "constituent_labels")
+    parts = _find_inputs(tracks, constituents, usual, arguments, path)
+    rest = _find_others(tracks, constituent_labels, parts, usual, arguments[1], path)
+    return Layout(inputs, others, parts, rest)
+
+
+def _as_list(names: Names) -> list[str] | None:
+    if names is None:
+        return None
+    return [names] if isinstance(names, str) else list(names)
+
+
+# Return the inputs that the writer noted, if it was ours.
+def _noted(table: Any, argument: str, otherwise: list[str]) -> list[str]:
+    return list(table.attrs[argument]) if argument in table.attrs else otherwise
+
+
+# Return the columns of numbers that are known in data and no output of a tagger.
+def _measured(table: Any) -> list[str]:
+    return [
+        name
+        for name, dtype in column_types(table).items()
+        if is_number(dtype) and not is_truth(name) and not is_derived(name)
+    ]
+
+
+def _find_inputs(
+    table: Any,
+    names: list[str] | None,
+    usual: list[str],
+    arguments: tuple[str, str],
+    path: Path,
+) -> dict[str, str]:
+    chosen = usual if names is None else names
+    inputs = find_columns(chosen, column_types(table), arguments[0], place(table, path))
+    if names is not None:
+        refuse_truth(inputs.values(), arguments)
+    return inputs
+
+
+def _find_others(
+    table: Any,
+    names: list[str] | None,
+    inputs: dict[str, str],
+    usual: list[str],
+    argument: str,
+    path: Path,
+) -> dict[str, str]:
+    known = column_types(table)
+    if names is None:
+        names = [n for n in known if n not in usual and n not in inputs.values()]
+        return dict(zip(names, names, strict=True))
+    return find_columns(names, known, argument, place(table, path))
+
+
+def place(table: Any, path: Path) -> str:
+    return f"{table.name[1:]!r} of {path}"
+
+
+# Return the types of the columns; `valid` is none of them.
+def column_types(table: Any) -> dict[str, np.dtype]:
+    return {name: table.dtype[name] for name in table.dtype.names if name != "valid"}
+
+
+# Check one file, and find its unit.
+def inspect_file(
+    path: Path, groups: tuple[str, str | None], layout: Layout, unit: Unit
+) -> Source:
+    with opened(path, groups) as (jets, tracks):
+        for argument, chosen in layout._asdict().items():
+            table = jets if argument in ("features", "labels") else tracks
+            if table is not None:
+                inputs = argument in ("features", "constituents")
+                where = place(table, path)
+                check_columns(chosen, column_types(table), argument, where, inputs)
+        known = _find_unit(jets, path) if unit == "auto" else unit
+        return Source(path, len(jets), known)
+
+
+def _find_unit(jets: Any, path: Path) -> str:
+    for attributes in (jets.attrs, jets.file.attrs):
+        if "unit" in attributes:
+            unit = attributes["unit"]
+            if isinstance(unit, bytes):
+                unit = unit.decode()
+            if unit not in ("GeV", "MeV"):
+                raise ValueError(
+                    f"{path} gives its unit as {unit!r}; choose unit='GeV' or 'MeV'."
+                )
+            return unit
+    if not len(jets):
+        return "GeV"
+    known = [name for name in ALIASES["pt"] if name in jets.dtype.names]
+    if known:
+        with readable(path):
+            pt = jets.fields(known[0])[:CHUNK_SIZE].astype(np.float64)
+        pt = pt[np.isfinite(pt)]
+        if pt.size:
+            return "MeV" if np.median(pt) > MEV_FROM else "GeV"
+    raise ValueError(
+        f"{path} does not tell its unit, neither by an attribute 'unit' nor by a "
+        "finite pt; choose unit='GeV' or 'MeV'."
+    )

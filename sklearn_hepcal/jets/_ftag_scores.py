@@ -1,0 +1,210 @@
+"""Scores of taggers into HDF5 files of ATLAS's flavour tagging."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.utils import check_array
+
+from .._optional import import_optional
+from ._files import PathLike, replacing
+from ._ftag_file import open_table, readable
+from ._ftag_h5_write import COMPRESSION, blocks, write_rows
+
+_FLAVOURS: dict[Any, str] = {
+    **{0: "u", 4: "c", 5: "b", 15: "tau", "light": "u"},
+    **{f"{flavour}jets": flavour for flavour in ("u", "c", "b", "tau")},
+}
+
+
+def write_ftag_scores(
+    path: PathLike,
+    name: str,
+    proba: ArrayLike,
+    *,
+    classes: Iterable[Any],
+    overwrite: bool = False,
+    dtype: DTypeLike = np.float32,
+    jets_group: str = "jets",
+    verbose: int = 0,
+) -> None:
+    """Write the scores of a tagger into a file of ATLAS's flavour tagging.
+
+    The table of jets gets one column a class, named as ATLAS does: ``GN2_pu``,
+    ``GN2_pc``, ``GN2_pb`` and ``GN2_ptau`` for a tagger named GN2. All else in the file
+    stays as it is.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, which is replaced as a whole when the new one is complete: there must
+        be space for both.
+    name : str
+        The name of the tagger.
+    proba : array-like of shape (n_jets, n_classes)
+        Its class probabilities for all jets of the file, in their order.
+    classes : iterable of shape (n_classes,)
+        The labels of the columns, such as ``classes_`` of a classifier. 0, "light" and
+        "ujets" give ``pu``; 4 and "cjets" ``pc``; 5 and "bjets" ``pb``; 15 and
+        "taujets" ``ptau``; any other label gives ``p`` and itself.
+    overwrite : bool, default=False
+        Whether columns of these names are replaced.
+    dtype : dtype, default=numpy.float32
+        The floating type of the columns.
+    jets_group : str, default="jets"
+        The table of jets.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImportError
+        If h5py is not installed.
+    ValueError
+        If the file cannot be read, its jets are not as many as the rows of `proba`,
+        `proba` does not hold one probability a class, or a column exists and
+        `overwrite` is False.
+
+    See Also
+    --------
+    write_ftag_h5 : Write jets to a new file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn_hepcal.jets import (
+    ...     Jets, read_ftag_h5, write_ftag_h5, write_ftag_scores
+    ... )
+    >>> jets = Jets([[50.0], [80.0]], feature_names=["pt"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "jets.h5")
+    ...     write_ftag_h5(file, jets)
+    ...     write_ftag_scores(file, "My", [[0.9, 0.1], [0.2, 0.8]], classes=[0, 5])
+    ...     read_ftag_h5(file, tracks_group=None)
+    Jets(n=2, features=['pt'], labels=['My_pu', 'My_pb'])
+    """
+    target = Path(path).expanduser().resolve()
+    if not target.is_file():
+        raise FileNotFoundError(f"There is no file {target}.")
+    columns = _score_columns(name, classes)
+    scores = _check_scores(proba, columns, np.dtype(dtype))
+    h5py = import_optional("h5py", "hdf5")
+    with replacing(target) as part:
+        with readable(target):
+            source = h5py.File(target, "r")
+        with source, h5py.File(part, "x") as copy:
+            old = open_table(source, jets_group, 1, target)
+            _check_fit(old, columns, len(scores), overwrite, target)
+            _copy_except(source, copy, old.name)
+            new = _create_alike(copy, old, dict.fromkeys(columns, scores.dtype))
+            for rows in blocks(len(old), verbose):
+                with readable(target):
+                    kept = old[rows]
+                values = {column: kept[column] for column in old.dtype.names}
+                values |= zip(columns, scores[rows].T, strict=True)
+                write_rows(new, values, rows)
+        shutil.copymode(target, part)
+
+
+# Return the names of the columns, one a class.
+def _score_columns(name: str, classes: Iterable[Any]) -> list[str]:
+    if not name:
+        raise ValueError("name must be the name of a tagger, got an empty string.")
+    columns = [f"{name}_p{_flavour(label)}" for label in classes]
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise ValueError(f"classes must differ, but several give {repeated}.")
+    return columns
+
+
+def _flavour(label: Any) -> str:
+    # False equals 0, yet is no light jet
+    if isinstance(label, (bool, np.bool_)):
+        return str(label)
+    return _FLAVOURS.get(label, str(label))
+
+
+def _check_scores(
+    proba: ArrayLike, columns: list[str], dtype: np.dtype
+) -> NDArray[np.floating]:
+    if dtype.kind != "f":
+        raise ValueError(f"dtype must be a floating type, got {dtype}.")
+    scores: NDArray[np.floating] = check_array(
+        proba,
+        dtype=[np.float64, np.float32],
+        input_name="proba",
+        ensure_min_samples=0,
+        ensure_min_features=0,
+    )
+    if scores.shape[1] != len(columns):
+        raise ValueError(
+            f"proba has {scores.shape[1]} columns for {len(columns)} classes, "
+            f"{columns}."
+        )
+    low, high = scores.min(initial=0.0), scores.max(initial=1.0)
+    # probabilities of single precision may be above one by rounding
+    if low < 0 or high > 1 + 1e-5:
+        raise ValueError(
+            f"proba must be between 0 and 1, got values from {low:g} to {high:g}."
+        )
+    return scores.astype(dtype)
+
+
+def _check_fit(
+    table: Any, columns: list[str], n_rows: int, overwrite: bool, path: Path
+) -> None:
+    if len(table) != n_rows:
+        raise ValueError(
+            f"proba has {n_rows} rows, but {path} has {len(table)} jets; give the "
+            "scores of all jets, in their order."
+        )
+    known = [column for column in columns if column in table.dtype.names]
+    if known and not overwrite:
+        raise ValueError(f"{path} has columns {known}; overwrite=True replaces them.")
+
+
+# Copy all of a group but one dataset; compressed data are copied as they are.
+def _copy_except(source: Any, target: Any, skip: str) -> None:
+    h5py = import_optional("h5py", "hdf5")
+    _copy_attributes(source, target)
+    for name in source:
+        link = source.get(name, getlink=True)
+        place = f"{source.name.rstrip('/')}/{name}"
+        if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)):
+            target[name] = link
+        elif skip.startswith(f"{place}/"):
+            _copy_except(source[name], target.create_group(name), skip)
+        elif skip != place:
+            with readable(source.file.filename):
+                source.copy(name, target, name)
+
+
+def _copy_attributes(source: Any, target: Any) -> None:
+    for name, value in source.attrs.items():
+        target.attrs[name] = value
+
+
+# Create a table as another one, with some columns more or of another type.
+def _create_alike(file: Any, old: Any, columns: dict[str, np.dtype]) -> Any:
+    types = {name: old.dtype[name] for name in old.dtype.names} | columns
+    storage: dict[str, Any] = COMPRESSION
+    # the storage of virtual and external tables is that of other files
+    if not (old.is_virtual or old.external):
+        storage = {"dcpl": old.id.get_create_plist(), "chunks": old.chunks}
+    new = file.create_dataset(
+        old.name,
+        shape=old.shape,
+        maxshape=old.maxshape,
+        dtype=np.dtype(list(types.items())),
+        **storage,
+    )
+    _copy_attributes(old, new)
+    return new
