@@ -12,12 +12,13 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "examples"
 # Their tests are modules of their own, which run side by side.
 DIJETS = ("dijet_resolution", "hyperparameter_search")
+TAGGING = ("fine_tuning", "flavour_tagging")
 TRANSPORT = ("data_based_calibration", "flavour_calibration", "solvers")
 OTHERS = sorted(
     {path.stem.removeprefix("plot_") for path in FOLDER.glob("plot_*.py")}
-    - {*DIJETS, *TRANSPORT}
+    - {*DIJETS, *TAGGING, *TRANSPORT}
 )
-OPTIONAL = {"hyperparameter_search": "optuna"}
+OPTIONAL = {"flavour_tagging": "yaml", "hyperparameter_search": "optuna"}
 
 
 def run_example(name, folder):
