@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils import Tags, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -127,18 +128,23 @@ class BaseTagger(BaseEstimator):
         return hasattr(self, "_model")
 
     @abstractmethod
-    def _read_target(self, jets: Jets, y: ArrayLike) -> Target:
+    def _read_target(self, jets: Jets, y: NDArray, start: TaggerModel | None) -> Target:
         """Check y and keep what is known of it."""
 
     @abstractmethod
     def _weigh(self, target: Target, weight: Array, train: NDArray[np.bool_]) -> Array:
         """Check the weights of the training rows, and scale those of all rows."""
 
-    # Labels of the tracks that are trained with, and the origins among them.
+    # Some of the jets, with the labels of tracks that are trained with, and the origins
+    # among these.
     def _label_tracks(
-        self, jets: Jets, origin: ArrayLike | None, vertex: ArrayLike | None
+        self,
+        jets: Jets,
+        rows: NDArray[np.bool_],
+        origin: ArrayLike | None,
+        vertex: ArrayLike | None,
     ) -> tuple[Jets, NDArray[np.int64]]:
-        return jets.replace(constituent_labels={}), np.arange(0)
+        return jets.replace(constituent_labels={})[rows], np.arange(0)
 
     def _objective(self, network: Tagger, loss: str) -> TaggingObjective:
         from .nn import TaggingObjective
@@ -155,6 +161,8 @@ class BaseTagger(BaseEstimator):
         vertex: ArrayLike | None = None,
     ) -> Self:
         self._validate_params()
+        # A training may start from the network of this very estimator.
+        warm_start_from = copy(warm_start_from)
         # What a failed or interrupted fit leaves must not look like a fitted one.
         for name in _FITTED:
             self.__dict__.pop(name, None)
@@ -164,24 +172,29 @@ class BaseTagger(BaseEstimator):
                 "None."
             )
         jets = self._check_jets(X, reset=True)
-        target = self._read_target(jets, y)
-        check_consistent_length(jets, target.values)
-        weight = _check_sample_weight(sample_weight, target.values, dtype=np.float64)
-        jets, origins = self._label_tracks(jets, origin, vertex)
+        values = column_or_1d(y, warn=True)
+        check_consistent_length(jets, values)
+        weight = _check_sample_weight(sample_weight, values, dtype=np.float64)
+        used = weight != 0
+        if not used.any():
+            raise ValueError("sample_weight is zero for all rows.")
+        jets, origins = self._label_tracks(jets, used, origin, vertex)
+        weight = weight[used]
+        start = None
+        if warm_start_from is not None:
+            start = self._check_start(warm_start_from, jets)
+        target = self._read_target(jets, values[used], start)
         rng = check_random_state(self.random_state)
         held_out = np.zeros(len(jets), dtype=bool)
-        used = weight != 0
         if self.early_stopping:
-            strata = 2 * target.strata[used] + (weight[used] < 0)
-            held_out[used] = hold_out(strata, self.validation_fraction, rng)
-        train = used & ~held_out
+            strata = 2 * target.strata + (weight < 0)
+            held_out = hold_out(strata, self.validation_fraction, rng)
+        train = ~held_out
         weight = self._weigh(target, weight, train)
         weight = weight / np.mean(weight[train])
-        if warm_start_from is None:
+        if start is None:
             inputs = TaggerInputs(jets[train], self._reads_tracks, self._order)
-            start = None
         else:
-            start = self._check_start(warm_start_from, jets)
             inputs = start.inputs
         datasets = [
             _dataset(
@@ -267,11 +280,12 @@ class BaseTagger(BaseEstimator):
         return self.order_by if self.backbone == "rnn" else None
 
     def _check_jets(self, X: Any, reset: bool) -> Jets:
+        use_tracks = self._reads_tracks if reset else self._model.inputs.use_tracks
         jets = validate_jets(
             self,
             X,
             reset=reset,
-            require="constituents" if self._reads_tracks else "features",
+            require="constituents" if use_tracks else "features",
             min_constituents=0,
             ensure_all_finite=False,
         )
@@ -284,7 +298,7 @@ class BaseTagger(BaseEstimator):
                 f"fitted with {list(self.jet_feature_names_in_)}."
             )
         _refuse_infinity(jets.features, names, "feature")
-        if self._reads_tracks:
+        if use_tracks:
             _refuse_infinity(
                 jets.constituents, jets.constituent_names, "constituent column"
             )

@@ -16,7 +16,7 @@ _SIGNED_D0 = (
     "IP3D_signed_d0_significance",
     "lifetimeSignedD0Significance",
 )
-# Spreads that count as none, as parts of the typical size of a column.
+# Spreads that count as none, as parts of the median: there is rounding too.
 _RELATIVE_EPS = 1e-9
 
 
@@ -166,7 +166,7 @@ class TaggerInputs:
 
 def _width(values: Array, centre: float) -> float:
     deviation = np.abs(values - centre)
-    floor = _RELATIVE_EPS * max(np.abs(values).max(), np.finfo(np.float64).tiny)
+    floor = max(_RELATIVE_EPS * abs(centre), np.finfo(np.float64).tiny)
     for width in (np.median(deviation), np.sqrt(np.mean(deviation**2))):
         if width > floor:
             return float(width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,19 +24,41 @@ _HEAVY = (3, 4, 5)
 _PADDING = -1
 
 
-def label_tracks(
-    jets: Jets,
-    given: dict[str, ArrayLike | None],
-    tasks: Collection[str] | None,
-) -> tuple[Jets, Labels]:
+def add_labels(jets: Jets, given: Mapping[str, ArrayLike | None]) -> Jets:
+    """Add labels to those that jets bring along.
+
+    Parameters
+    ----------
+    jets : Jets
+        The jets.
+    given : mapping of arrays of shape (n_jets, n_places) or None
+        The labels "origin" and "vertex" that the user gave, which come first.
+
+    Returns
+    -------
+    Jets
+        The jets, with these labels of their constituents too.
+
+    Raises
+    ------
+    ValueError
+        If labels do not fit the jets, are not integers, or all unknown.
+    """
+    labels = dict(jets.constituent_labels)
+    for name, padded in given.items():
+        if padded is not None:
+            labels[name] = _flatten(jets, _table(padded, name), name)
+            _require_known(labels[name], name)
+    return jets.replace(constituent_labels=labels)
+
+
+def label_tracks(jets: Jets, tasks: Collection[str] | None) -> tuple[Jets, Labels]:
     """Collect the labels that a network is trained with.
 
     Parameters
     ----------
     jets : Jets
-        The jets, which may bring the labels along.
-    given : dict of arrays of shape (n_jets, n_places) or None
-        The labels "origin" and "vertex" that the user gave, which come first.
+        The jets, which bring the labels along.
     tasks : collection of {"origin", "vertex"}, or None
         Which of them are trained with; None for those that are known.
 
@@ -53,21 +75,24 @@ def label_tracks(
     Raises
     ------
     ValueError
-        If labels do not fit the jets, are not integers, or are asked for and missing.
+        If labels are not integers, or are asked for and missing or all unknown.
     """
-    known = {name: _find(jets, given[name], name) for name in _NAMES}
+    found = {name: _find(jets, name) for name in _NAMES}
+    known = {name: labels for name, labels in found.items() if labels is not None}
+    if tasks is None:
+        tasks = [name for name, labels in known.items() if (labels >= 0).any()]
     chosen: dict[str, NDArray] = {
-        name: labels
-        for name, labels in known.items()
-        if labels is not None and (tasks is None or name in tasks)
+        name: labels for name, labels in known.items() if name in tasks
     }
-    missing = sorted(set(tasks or ()) - set(chosen))
+    missing = sorted(set(tasks) - set(chosen))
     if missing:
         raise ValueError(
             f"aux needs labels of tracks, but {missing} are neither given to fit nor "
             f"among the constituent_labels {sorted(jets.constituent_labels)}."
         )
-    if "vertex" in chosen and known["origin"] is not None:
+    for name, labels in chosen.items():
+        _require_known(labels, name)
+    if "vertex" in chosen and "origin" in known:
         chosen["heavy"] = np.isin(known["origin"], _HEAVY)
     origins = np.arange(0)
     if "origin" in chosen:
@@ -95,13 +120,27 @@ def pad_labels(jets: Jets, labels: NDArray) -> NDArray:
     return padded
 
 
-def _find(jets: Jets, given: ArrayLike | None, argument: str) -> Labels | None:
-    if given is not None:
-        return _integers(_flatten(jets, np.asarray(given), argument), argument)
-    for name in _NAMES[argument]:
+def _find(jets: Jets, label: str) -> Labels | None:
+    for name in _NAMES[label]:
         if name in jets.constituent_labels:
-            return _integers(jets.constituent_labels[name], name)
+            labels = _integers(jets.constituent_labels[name], name)
+            if labels.ndim != 1:
+                raise ValueError(
+                    f"{name} must hold one integer a track, got {labels.shape[1:]}."
+                )
+            return labels
     return None
+
+
+def _table(given: ArrayLike, argument: str) -> Labels:
+    try:
+        table = np.asarray(given)
+    except ValueError as error:
+        raise ValueError(
+            f"{argument} must be one array, with negative numbers behind the last "
+            f"track of each jet: {error}"
+        ) from error
+    return _integers(table, argument)
 
 
 def _flatten(jets: Jets, padded: NDArray, argument: str) -> NDArray:
@@ -125,17 +164,20 @@ def _places(jets: Jets, n_places: int) -> NDArray[np.bool_]:
 
 
 def _integers(labels: NDArray, name: str) -> Labels:
-    if labels.ndim != 1 or labels.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold one integer a track, got {labels.dtype}.")
-    if not np.array_equal(labels, np.rint(labels)):
-        raise ValueError(f"{name} must hold integers, got NaN or fractions.")
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold integers, got {labels.dtype}.")
+    if not np.isfinite(labels).all() or (labels != np.rint(labels)).any():
+        raise ValueError(f"{name} must hold integers, got NaN, infinity or fractions.")
     return labels.astype(np.int64)
+
+
+def _require_known(labels: Labels, name: str) -> None:
+    if not (labels >= 0).any():
+        raise ValueError(f"{name} is negative, which means unknown, for all tracks.")
 
 
 def _number(labels: Labels) -> tuple[Labels, Labels]:
     known = np.unique(labels[labels >= 0])
-    if not len(known):
-        raise ValueError("origin is negative, which means unknown, for all tracks.")
     return known, np.where(labels >= 0, np.searchsorted(known, labels), -1)
 
 
@@ -154,11 +196,30 @@ def linked_tracks(
     Returns
     -------
     int64 array of shape (n_tracks,)
-        Groups 0, 1, ... of each jet, in the order of their first tracks.
+        Number of the group of each track.
     """
     n_tracks = counts.sum()
     links = coo_array((np.ones(len(first)), (first, second)), (n_tracks, n_tracks))
-    # Groups are numbered as they are met, from the first track to the last one.
-    _, group = connected_components(links, directed=False)
-    starts = np.repeat(np.cumsum(counts) - counts, counts)
-    return (group - group[starts]).astype(np.int64)
+    return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def number_groups(jets: Jets, group: Labels) -> Labels:
+    """Give the groups of tracks in every jet new numbers.
+
+    Parameters
+    ----------
+    jets : Jets
+        The jets.
+    group : int64 array of shape (n_tracks,)
+        Group of each track, with different numbers within a jet.
+
+    Returns
+    -------
+    int64 array of shape (n_tracks,)
+        Groups 0, 1, ... of each jet, in the order of their first tracks.
+    """
+    pairs = np.stack([jets.jet_index, group])
+    _, first, inverse = np.unique(pairs, axis=1, return_index=True, return_inverse=True)
+    _, number = np.unique(first[inverse.ravel()], return_inverse=True)
+    # The first track of a jet is that of its first group.
+    return number - number[jets.offsets[:-1].repeat(jets.counts)]

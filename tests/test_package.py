@@ -60,7 +60,7 @@ def test_lazy_names_agree_with_the_stub():
 @pytest.mark.parametrize("folder", [None, *FOLDERS])
 def test_import_is_light(folder):
     module = "sklearn_hepcal" if folder is None else f"sklearn_hepcal.{folder}"
-    heavy = {"torch", "skorch", "matplotlib", "awkward", "ot"}
+    heavy = {"torch", "skorch", "matplotlib", "awkward", "ot", "h5py", "yaml"}
     code = f"import sys, {module}; print(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._network_training import TRAINING_CONSTRAINTS
 from ._bures import BuresMap
 from ._conditions import SpectrumRatio, check_population
 from ._convex_map import ConvexMap, fit_convex_map
@@ -197,6 +198,7 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TRAINING_CONSTRAINTS,
         "solver": [StrOptions({"picnn", "bures", "quantile"})],
         "conditions": ["array-like", None],
         "match_conditions": ["boolean"],
@@ -208,14 +210,6 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "min_curvature": [Interval(Real, 0, 0.4, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(

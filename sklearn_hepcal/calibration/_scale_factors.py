@@ -10,13 +10,12 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     _get_feature_names,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
 from .._find_column import find_column
 from ..metrics import Estimate
-from ._domains import check_data_weight, read_domains, stack_samples
+from ._domains import BACKGROUND, check_data_weight, read_domains, stack_samples
 from ._efficiencies import JetCounts, measure_efficiencies, parts_between, physical
 
 Array = NDArray[np.float64]
@@ -60,7 +59,7 @@ class ScaleFactorCalibrator(BaseEstimator):
     bin_edges_ : ndarray of shape (n_bins + 1,)
         The edges of the bins; infinite ones without bins.
     classes_ : ndarray of shape (2,)
-        The domain labels, sorted: simulation, data.
+        The labels of simulation and data.
     source_label_ : int or float
         The label of the simulation.
     target_label_ : int or float
@@ -74,9 +73,8 @@ class ScaleFactorCalibrator(BaseEstimator):
     ------
     ValueError
         In `fit`, if X holds NaN or infinities, if y does not hold the labels of
-        simulation and data, if data rows have negative weights or are marked as
-        background, if no bin holds jets of both domains, or if a parameter is not
-        valid.
+        simulation and data, if data rows have negative weights, if no bin holds jets
+        of both domains, or if a parameter is not valid.
 
     Warns
     -----
@@ -165,12 +163,7 @@ class ScaleFactorCalibrator(BaseEstimator):
         self.bin_column = bin_column
 
     def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        background: ArrayLike | None = None,
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Measure the efficiencies of data and simulation.
 
@@ -180,13 +173,14 @@ class ScaleFactorCalibrator(BaseEstimator):
             The jets of both domains, with the columns `score_column` and, with bins,
             `bin_column`. Others are not used.
         y : array-like of shape (n_samples,)
-            Domain labels, two of them: the lower is simulation and the higher is data
-            (0 and 1 by convention).
+            Domain labels, as for `OTCalibrator`: -1 is simulated background, jets of
+            other flavours that are in the data as well and are subtracted from it; of
+            the two others the lower is simulation and the higher is data (0 and 1 by
+            convention).
         sample_weight : array-like of shape (n_samples,), default=None
-            Event weights; those of data must not be negative.
-        background : array-like of bool of shape (n_samples,), default=None
-            Marks the simulated jets of other flavours, which are in the data as well
-            and are subtracted from it. By default there are none.
+            Event weights, signed for simulation and background, not negative for data.
+            Those of the background are in the units of the simulation's. Weights that
+            normalise both to the data serve `OTCalibrator` as well.
 
         Returns
         -------
@@ -198,18 +192,18 @@ class ScaleFactorCalibrator(BaseEstimator):
             X, y, dtype=np.float64, ensure_min_samples=2, estimator=self
         )
         cuts, edges = _check_cuts(self.cuts), _check_edges(self.bins)
-        classes = read_domains(domains, background=False)
+        classes = read_domains(domains, background=True)
         source_label, target_label = classes.tolist()
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-        is_data = domains == target_label
-        check_data_weight(weight[is_data], target_label)
-        is_other = _check_background(background, is_data)
+        check_data_weight(weight[domains == target_label], target_label)
         columns = self._find_columns(X, rows.shape[1])
 
         cells = _cells(rows[:, columns], np.sort(cuts), edges)
         target, other, data = (
-            JetCounts.of(cells, np.where(part, weight, 0), len(cuts), len(edges) - 1)
-            for part in (~is_data & ~is_other, is_other, is_data)
+            JetCounts.of(
+                cells, np.where(domains == label, weight, 0), len(cuts), len(edges) - 1
+            )
+            for label in (source_label, BACKGROUND, target_label)
         )
         results = measure_efficiencies(target, other, data)
         if np.isnan(results[1].value).all():
@@ -240,7 +234,7 @@ class ScaleFactorCalibrator(BaseEstimator):
         sample_weight_data: ArrayLike | None = None,
         sample_weight_background: ArrayLike | None = None,
     ) -> Self:
-        """Call `fit` on separate samples.
+        """Call `fit` on separate samples, with the labels 0, 1 and -1.
 
         Parameters
         ----------
@@ -262,12 +256,13 @@ class ScaleFactorCalibrator(BaseEstimator):
         ScaleFactorCalibrator
             The fitted calibrator.
         """
-        X, part, weight = stack_samples(
-            (0, 1, 2),
-            (X_sim, X_data, X_background),
-            (sample_weight_sim, sample_weight_data, sample_weight_background),
+        return self.fit(
+            *stack_samples(
+                (0, 1, BACKGROUND),
+                (X_sim, X_data, X_background),
+                (sample_weight_sim, sample_weight_data, sample_weight_background),
+            )
         )
-        return self.fit(X, (part == 1).astype(int), weight, background=part == 2)
 
     def predict(
         self,
@@ -375,26 +370,6 @@ def _check_edges(bins: ArrayLike | None) -> Array:
             f"bins must give two or more increasing edges, but got {bins!r}."
         )
     return edges
-
-
-def _check_background(
-    background: ArrayLike | None, is_data: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    if background is None:
-        return np.zeros_like(is_data)
-    given = column_or_1d(background)
-    if given.shape != is_data.shape or not np.isin(given, (0, 1)).all():
-        raise ValueError(
-            f"background must hold True or False for each of the {len(is_data)} rows, "
-            f"but its shape is {given.shape} and its values {np.unique(given)[:5]}."
-        )
-    marked = given.astype(bool)
-    if marked[is_data].any():
-        raise ValueError(
-            "background marks simulated jets, but is True for "
-            f"{marked[is_data].sum()} rows of data."
-        )
-    return marked
 
 
 def _warn_of_unusable(

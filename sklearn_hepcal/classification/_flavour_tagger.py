@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,14 +16,20 @@ from sklearn.base import (
 from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
-from .._tagger import BaseTagger, Target
+from .._flavours import are_flavours, flavour
+from .._tagger import BaseTagger, TaggerModel, Target
 from .._tagger_inputs import Array
-from .._track_labels import label_tracks, linked_tracks, pad_labels
+from .._track_labels import (
+    add_labels,
+    label_tracks,
+    linked_tracks,
+    number_groups,
+    pad_labels,
+)
 from ..jets import Jets
 from ..metrics import discriminant
-from ..metrics._flavours import are_flavours, flavour
 
 if TYPE_CHECKING:
     from ..nn import Tagger, TaggingObjective
@@ -70,9 +77,11 @@ class FlavourTaggerClassifier(
         Whether the loss of vertices is the sum over all pairs of tracks divided by the
         number of pairs that match, as in salt [5]_, for which the weight 1.5 is made,
         or by the number of pairs.
-    signal : label or "auto", default="auto"
-        The class whose discriminant `decision_function` returns. "auto" stands for b
-        if all classes are flavours (such as 0, 4, 5 or "u", "c", "b"), else for none.
+    signal : label, "auto" or None, default="auto"
+        The class whose discriminant `decision_function` returns; None for no such
+        class. "auto" stands for b if all classes are flavours (such as 0, 4, 5 or "u",
+        "c", "b"), else for none; and for none if b is the first of two classes, as
+        scikit-learn's tools take high values for the second one.
     fractions : mapping of label to float, or None, default=None
         Fractions of the other classes in this discriminant; see
         `sklearn_hepcal.metrics.discriminant`.
@@ -360,9 +369,9 @@ class FlavourTaggerClassifier(
             and for more the logs of the probabilities minus their mean.
         """
         logits = self._logits(X)
-        signal = self._signal()
+        signal, fractions = self._decision
         if signal is not None:
-            return self._discriminant(logits, signal, self.fractions)
+            return self._discriminant(logits, signal, fractions)
         if logits.shape[1] == 2:
             return logits[:, 1] - logits[:, 0]
         return logits - logits.mean(axis=1, keepdims=True)
@@ -478,7 +487,7 @@ class FlavourTaggerClassifier(
             )
 
         jets, vertex = self._of_tracks(X, vertices)
-        return pad_labels(jets, vertex)
+        return pad_labels(jets, number_groups(jets, vertex))
 
     # What a function makes of all tracks, in the order in which they were given.
     def _of_tracks(
@@ -507,26 +516,37 @@ class FlavourTaggerClassifier(
         if not isinstance(self.signal, str) or self.signal != "auto":
             return self.signal
         labels = self.classes_.tolist()
-        if are_flavours(labels) and "b" in map(flavour, labels):
-            return "b"
-        return None
+        if not are_flavours(labels):
+            return None
+        candidates = labels[1:] if len(labels) == 2 else labels
+        return "b" if "b" in map(flavour, candidates) else None
 
-    def _read_target(self, jets: Jets, y: ArrayLike) -> Target:
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        self.classes_, classes = np.unique(labels, return_inverse=True)
+    def _read_target(self, jets: Jets, y: NDArray, start: TaggerModel | None) -> Target:
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.classes_, classes = np.unique(y, return_inverse=True)
         names = self.classes_.tolist()
         if len(names) < 2:
             raise ValueError(
                 "FlavourTaggerClassifier needs samples of at least 2 classes, but the "
                 f"data contains only one class: {names[0]!r}."
             )
-        # A signal or fractions that do not exist should not be found out at the end.
-        if self._signal() is not None:
-            uniform = np.zeros((1, len(names)))
-            self._discriminant(uniform, self._signal(), self.fractions)
+        self._decision = self._signal(), copy(self.fractions)
+        self._check_decision(*self._decision)
         return Target(classes, classes, "multiclass", names)
+
+    # A signal or fractions that do not exist should not be found out at the end.
+    def _check_decision(
+        self, signal: Any, fractions: Mapping[Any, float] | None
+    ) -> None:
+        if signal is not None:
+            uniform = np.zeros((1, len(self.classes_)))
+            self._discriminant(uniform, signal, fractions)
+        elif fractions is not None:
+            raise ValueError(
+                f"fractions={fractions!r} are of no use without a signal: name the "
+                f"class of {self.classes_.tolist()} that decision_function is about."
+            )
 
     def _weigh(self, target: Target, weight: Array, train: NDArray[np.bool_]) -> Array:
         names = target.outputs
@@ -542,34 +562,46 @@ class FlavourTaggerClassifier(
         if self.class_weight == "balanced":
             of_class = sums.sum() / sums
         else:
-            of_class = np.array([self._class_weight(name) for name in names])
+            of_class = self._class_weights(names)
         return weight * of_class[target.values]
 
-    def _class_weight(self, name: Any) -> float:
+    def _class_weights(self, names: list[Any]) -> Array:
         assert isinstance(self.class_weight, Mapping)
-        factor = self.class_weight.get(name, 1.0)
-        return check_scalar(
-            factor,
-            f"class_weight[{name!r}]",
-            Real,
-            min_val=0,
-            include_boundaries="neither",
-        )
+        unknown = [name for name in self.class_weight if name not in names]
+        # As in scikit-learn: a fold may lack a class, but nobody misspells one.
+        if unknown and not set(names) <= set(self.class_weight):
+            raise ValueError(
+                f"class_weight names {unknown}, which are not among the classes "
+                f"{names}."
+            )
+        factors = [self.class_weight.get(name, 1.0) for name in names]
+        for name, factor in zip(names, factors, strict=True):
+            check_scalar(factor, f"class_weight[{name!r}]", Real)
+            if not 0 < factor < np.inf:
+                raise ValueError(
+                    f"class_weight[{name!r}] must be positive and finite, got {factor}."
+                )
+        return np.array(factors)
 
     def _label_tracks(
-        self, jets: Jets, origin: ArrayLike | None, vertex: ArrayLike | None
+        self,
+        jets: Jets,
+        rows: NDArray[np.bool_],
+        origin: ArrayLike | None,
+        vertex: ArrayLike | None,
     ) -> tuple[Jets, NDArray[np.int64]]:
         tasks = self._tasks()
         if tasks == ():
-            return super()._label_tracks(jets, origin, vertex)
-        return label_tracks(jets, {"origin": origin, "vertex": vertex}, tasks)
+            return super()._label_tracks(jets, rows, origin, vertex)
+        jets = add_labels(jets, {"origin": origin, "vertex": vertex})
+        return label_tracks(jets[rows], tasks)
 
     # Auxiliary tasks; None for those whose labels are known.
     def _tasks(self) -> tuple[str, ...] | None:
-        if self.aux is None or (self.aux == "auto" and not self._reads_tracks):
+        if self.aux is None:
             return ()
-        if self.aux == "auto":
-            return None
+        if isinstance(self.aux, str):  # "auto"
+            return None if self._reads_tracks else ()
         tasks = tuple(self.aux)
         if not set(tasks) <= set(_TASKS):
             raise ValueError(
@@ -587,13 +619,12 @@ class FlavourTaggerClassifier(
         weights = None
         if not isinstance(self.aux_weights, str):
             weights = tuple(
-                check_scalar(weight, "aux_weights", Real, min_val=0)
-                for weight in self.aux_weights
+                check_scalar(weight, "aux_weights", Real) for weight in self.aux_weights
             )
-            if len(weights) != len(_TASKS):
+            if len(weights) != len(_TASKS) or not all(0 <= w < np.inf for w in weights):
                 raise ValueError(
-                    f"aux_weights must be one weight of each of {_TASKS}, or 'gls', "
-                    f"got {self.aux_weights!r}."
+                    f"aux_weights must be one weight of each of {_TASKS}, not negative "
+                    f"and finite, or 'gls', got {self.aux_weights!r}."
                 )
         matched = self.vertex_normalisation == "matched"
         return TaggingObjective(network, loss, weights, matched)

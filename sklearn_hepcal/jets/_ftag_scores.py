@@ -11,15 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import check_array
 
+from .._flavours import flavour
 from .._optional import import_optional
 from ._files import PathLike, replacing
 from ._ftag_file import open_table, readable
 from ._ftag_h5_write import COMPRESSION, blocks, write_rows
-
-_FLAVOURS: dict[Any, str] = {
-    **{0: "u", 4: "c", 5: "b", 15: "tau", "light": "u"},
-    **{f"{flavour}jets": flavour for flavour in ("u", "c", "b", "tau")},
-}
 
 
 def write_ftag_scores(
@@ -118,18 +114,16 @@ def write_ftag_scores(
 def _score_columns(name: str, classes: Iterable[Any]) -> list[str]:
     if not name:
         raise ValueError("name must be the name of a tagger, got an empty string.")
-    columns = [f"{name}_p{_flavour(label)}" for label in classes]
+    columns = [f"{name}_p{_suffix(label)}" for label in classes]
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
         raise ValueError(f"classes must differ, but several give {repeated}.")
     return columns
 
 
-def _flavour(label: Any) -> str:
+def _suffix(label: Any) -> Any:
     # False equals 0, yet is no light jet
-    if isinstance(label, (bool, np.bool_)):
-        return str(label)
-    return _FLAVOURS.get(label, str(label))
+    return label if isinstance(label, (bool, np.bool_)) else flavour(label)
 
 
 def _check_scores(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, column_or_1d
-from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._event_pairs import check_event_id, find_pairs
 from ._binned_response import BinnedResponse
@@ -25,6 +21,7 @@ from ._fixed_truth import (
     merge_bins,
     slope_and_resolution,
 )
+from ._routed_scorer import RoutedScorer
 from ._sample_statistics import median_and_half_width, quantiles
 from ._validation import Array, check_weights
 
@@ -97,79 +94,7 @@ def _predict(estimator: Any, X: Any) -> Any:
     return estimator.predict(X)
 
 
-class _LabelledScorer(ABC):
-    _name: str
-    _metadata: tuple[str, ...] = ("sample_weight",)
-
-    def __init__(self) -> None:
-        # None: an error if it is given without being requested.
-        self._requests: dict[str, bool | str | None] = dict.fromkeys(self._metadata)
-
-    def __repr__(self) -> str:
-        return self._name
-
-    @abstractmethod
-    def __call__(
-        self,
-        estimator: Any,
-        X: Any,
-        y: ArrayLike,
-        *,
-        sample_weight: ArrayLike | None = None,
-    ) -> float: ...
-
-    def set_score_request(self, **requests: bool | str | None) -> Self:
-        """Return a copy that asks searches and cross-validations for metadata.
-
-        Parameters
-        ----------
-        **requests : dict of bool, str or None
-            Metadata, such as ``sample_weight``, and whether to ask for it: True, False,
-            the name under which it is passed, or None for an error if it is passed.
-
-        Returns
-        -------
-        scorer
-            The copy; a scorer itself never changes.
-
-        Raises
-        ------
-        RuntimeError
-            If metadata routing is not enabled.
-        TypeError
-            If the scorer does not take the metadata.
-        """
-        if not get_config()["enable_metadata_routing"]:
-            raise RuntimeError(
-                "Requests need metadata routing; enable it by "
-                "sklearn.set_config(enable_metadata_routing=True)."
-            )
-        unknown = sorted(requests.keys() - set(self._metadata))
-        if unknown:
-            raise TypeError(f"{self} takes {self._metadata}, not {unknown}.")
-        scorer = copy.copy(self)
-        scorer._requests = self._requests | requests
-        return scorer
-
-    def get_metadata_routing(self) -> MetadataRequest:
-        """Tell scikit-learn which metadata is requested.
-
-        Returns
-        -------
-        MetadataRequest
-            The requests.
-        """
-        routing = MetadataRequest(owner=self._name)
-        for param, alias in self._requests.items():
-            routing.score.add_request(param=param, alias=alias)
-        return routing
-
-    # Searches ask for this when metadata routing is not enabled.
-    def _accept_sample_weight(self) -> bool:
-        return "sample_weight" in self._metadata
-
-
-class _JERScorer(_LabelledScorer):
+class _JERScorer(RoutedScorer):
     """Score a calibration by its resolution at fixed true momentum.
 
     ``jer_score(estimator, X, y, *, sample_weight=None)`` is minus the mean resolution
@@ -231,7 +156,7 @@ class _JERScorer(_LabelledScorer):
         return -float(np.mean(widths))
 
 
-class _ClosureScorer(_LabelledScorer):
+class _ClosureScorer(RoutedScorer):
     """Score a calibration by its closure at fixed true momentum.
 
     ``closure_score(estimator, X, y, *, sample_weight=None)`` is minus the largest
@@ -272,7 +197,7 @@ class _ClosureScorer(_LabelledScorer):
         return -float(np.max(np.abs(np.array(means) - 1)))
 
 
-class _AsymmetryScorer(_LabelledScorer):
+class _AsymmetryScorer(RoutedScorer):
     """Score a calibration by the asymmetry it leaves between the jets of an event.
 
     ``asymmetry_score(estimator, X, y, *, sample_weight=None, event_id=None)`` is the

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._flavours import flavour, has_flavour, label_list
+from .._flavours import flavour, has_flavour, label_list
 from ._rejection import background_rejection
 from ._tagging import Estimate, discriminant
 from ._validation import Array, check_matrix, check_scores, check_weights

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
+from .._flavours import check_labels, flavour
 from ._effective_sample_size import effective_sample_size
-from ._flavours import check_labels, flavour
 from ._sample_statistics import check_count
 from ._validation import Array, check_matrix, check_scores, check_weights
 

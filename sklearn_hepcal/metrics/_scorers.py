@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import make_scorer
 from sklearn.utils import _safe_indexing
 
-from ._dijet_scorers import _LabelledScorer
+from .._flavours import flavour, has_flavour
 from ._effective_sample_size import effective_sample_size
-from ._flavours import flavour, has_flavour
 from ._rejection import background_rejection
+from ._routed_scorer import RoutedScorer
 from ._tagging import discriminant
 from ._two_classes import split_classes
 from ._validation import check_weights
@@ -123,7 +123,7 @@ def make_tagging_scorer(
     return _TaggingScorer(signal, background, efficiency, fractions)
 
 
-class _TaggingScorer(_LabelledScorer):
+class _TaggingScorer(RoutedScorer):
     def __init__(
         self,
         signal: Hashable,

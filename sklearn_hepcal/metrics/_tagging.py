@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._flavours import default_fractions, flavour, label_list
+from .._flavours import default_fractions, flavour, label_list
 from ._validation import Array, check_matrix, check_scores, check_weights
 
 T = TypeVar("T", float, Array)

@@ -11,8 +11,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._flavours import flavour, has_flavour, long_name
 from .._optional import import_optional
-from ._flavours import flavour, has_flavour, long_name
 from ._tagging import Estimate, efficiency, working_point_cuts
 from ._validation import Array, check_scores, check_weights
 from ._working_points_layout import from_layout, to_layout

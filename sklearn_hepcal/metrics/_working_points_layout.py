@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._flavours import long_name
+from .._flavours import long_name
 
 if TYPE_CHECKING:
     from ._working_points import WorkingPoints

@@ -14,6 +14,9 @@ from ._state import load_module
 
 # Constituents of a batch: as many as the cache holds.
 _BATCH_ROWS = 8000
+# Pairs of places in a batch that is padded to its longest jet: as many as fit in memory
+# times some heads.
+_BATCH_PAIRS = 4_000_000
 
 
 def evaluate(
@@ -41,8 +44,9 @@ def evaluate(
         What the function returned for the batches, which are in order.
     """
     network = load_module(state, dtype=dtype)
-    n_constituents = int(rows.columns["counts"].sum())
-    batch_size = max(1, _BATCH_ROWS * len(rows) // max(n_constituents, len(rows)))
+    counts = rows.columns["counts"]
+    typical = _BATCH_ROWS * len(rows) // max(int(counts.sum()), len(rows))
+    batch_size = max(1, min(typical, _BATCH_PAIRS // (int(counts.max()) + 1) ** 2))
     with torch.inference_mode():
         return [
             np.asarray(function(network, batch))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -93,16 +93,18 @@ def load_parts(
     state : dict
         What `export_module` returned.
     parts : collection of str
-        Names of parts of both networks. A part that has not the same weights in both
-        is left as it is.
+        Names of parts of both networks. A part whose weights have not the same shapes
+        in both is left as it is.
     """
-    weights = module.state_dict()
     for part in parts:
-        names = [name for name in weights if name.startswith(f"{part}.")]
-        others = [name for name in state["weights"] if name.startswith(f"{part}.")]
-        if names == others and all(
-            weights[name].shape == state["weights"][name].shape for name in names
-        ):
+        # In order and not by name: layers of dropout shift the numbers of the others.
+        weights = _weights_of(part, module.state_dict())
+        others = _weights_of(part, state["weights"])
+        if [w.shape for w in weights] == [w.shape for w in others]:
             with torch.no_grad():
-                for name in names:
-                    weights[name].copy_(torch.tensor(state["weights"][name]))
+                for weight, other in zip(weights, others, strict=True):
+                    weight.copy_(torch.tensor(other))
+
+
+def _weights_of(part: str, weights: Mapping[str, Any]) -> list[Any]:
+    return [w for name, w in weights.items() if name.startswith(f"{part}.")]

@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from .._event_pairs import Pairs
 from .._layer_sizes import layer_sizes
+from .._network_training import TRAINING_CONSTRAINTS
 from ..jets import Jets, validate_jets
 from ..metrics import closure_table, flatten_spectrum, numerical_inversion
 from ._calibration_model import Calibrated, CalibrationModel
@@ -280,6 +281,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TRAINING_CONSTRAINTS,
         "method": [StrOptions({"residual", "joint", "supervised"})],
         "pt_column": [Integral, str],
         "features": ["array-like", None],
@@ -309,15 +311,7 @@ class AsymmetryJERRegressor(RegressorMixin, BaseEstimator):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "phi_dropout": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "pt_floor": [Interval(Real, 0, None, closed="neither")],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from .._layer_sizes import layer_sizes
+from .._network_training import TRAINING_CONSTRAINTS
 from ..jets import Jets, check_jets, validate_jets
 from ._ansatz import AnsatzEnsemble, Sample, fit_ansatz
 from ._information import log_normaliser, mutual_information_bound
@@ -189,6 +190,7 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TRAINING_CONSTRAINTS,
         "backbone": [StrOptions({"mlp", "efn", "pfn"})],
         "loss": [StrOptions({"dv", "bce", "infonce"})],
         "n_shuffles": [Interval(Integral, 1, None, closed="left")],
@@ -205,13 +207,6 @@ class GaussianAnsatzRegressor(RegressorMixin, BaseEstimator):
         "n_mi_shuffles": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 4, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(

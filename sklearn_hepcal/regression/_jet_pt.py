@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -11,11 +12,42 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import assert_all_finite
 
-from .._tagger import BaseTagger, Target
+from .._tagger import BaseTagger, TaggerModel, Target
 from .._tagger_inputs import Array
 from ..jets import Jets
 from ._calibration_sample import check_true_pt
 from ._jet_table import momenta, warn_low_pt
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """Scale of the logarithm of the true over the measured momentum.
+
+    Attributes
+    ----------
+    centre, width : float
+        What is subtracted, and what is divided by then.
+    """
+
+    centre: float
+    width: float
+
+    @classmethod
+    def of(cls, values: Array) -> LogRatio:
+        """Take the median, and the spread of the middle half, which tails don't change.
+
+        Parameters
+        ----------
+        values : array of shape (n_samples,)
+            Logarithms.
+
+        Returns
+        -------
+        LogRatio
+            Their scale.
+        """
+        low, centre, high = np.percentile(values, [25, 50, 75])
+        return cls(float(centre), float(high - low) or 1.0)
 
 
 class JetPtRegressor(RegressorMixin, BaseTagger):
@@ -247,26 +279,29 @@ class JetPtRegressor(RegressorMixin, BaseTagger):
             Transverse momenta in GeV.
         """
         pulls = self._evaluate(X, lambda network, batch: network(**batch))[:, 0]
-        ((centre, width),) = self._model.outputs
+        (ratio,) = self._model.outputs
         measured = self._measured(self._check_jets(X, reset=False))
-        return measured * np.exp(centre + width * pulls)
+        return measured * np.exp(ratio.centre + ratio.width * pulls)
 
     def _measured(self, jets: Jets) -> Array:
-        measured = momenta(jets, self.pt_column)
+        column, floor = self._pt
+        measured = momenta(jets, column)
         assert_all_finite(measured, input_name="X: the measured pt")
-        warn_low_pt(jets, self.pt_column, self.pt_floor)
-        return np.maximum(measured, self.pt_floor)
+        warn_low_pt(jets, column, floor)
+        return np.maximum(measured, floor)
 
-    def _read_target(self, jets: Jets, y: ArrayLike) -> Target:
+    def _read_target(self, jets: Jets, y: NDArray, start: TaggerModel | None) -> Target:
         true_pt = check_true_pt(y, len(jets))
         assert_all_finite(true_pt, input_name="y")
+        self._pt = self.pt_column, self.pt_floor
         log_ratio = np.log(true_pt / self._measured(jets))
-        # Spread of the middle half, which tails do not change.
-        low, centre, high = np.percentile(log_ratio, [25, 50, 75])
-        width = (high - low) or 1.0
-        scaled = (log_ratio - centre) / width
+        ratio = LogRatio.of(log_ratio)
+        if start is not None and isinstance(start.outputs[0], LogRatio):
+            # What its head predicts keeps its meaning.
+            ratio = start.outputs[0]
+        scaled = (log_ratio - ratio.centre) / ratio.width
         strata = np.zeros(len(jets), dtype=np.int64)
-        return Target(scaled, strata, "absolute", [(float(centre), float(width))])
+        return Target(scaled, strata, "absolute", [ratio])
 
     def _weigh(self, target: Target, weight: Array, train: NDArray[np.bool_]) -> Array:
         total = weight[train].sum()

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_hepcal.calibration import ScaleFactorCalibrator
+from sklearn_hepcal.calibration import OTCalibrator, ScaleFactorCalibrator
 from sklearn_hepcal.metrics import efficiency, efficiency_ratio
 
 CUTS = np.array([1.0, -0.3, 0.4])
@@ -41,9 +41,7 @@ def mixture(seed, n=3000):
     data = [jets(n, 0.2, seed + 200), jets(n, -1.0, seed + 300)]
     X = np.concatenate([part[0] for part in parts + data])
     weight = np.concatenate([part[1] for part in parts + data])
-    y = np.repeat([0, 0, 1, 1], n)
-    background = np.repeat([False, True, False, False], n)
-    return X, y, weight, background
+    return X, np.repeat([0, -1, 1, 1], n), weight
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -86,20 +84,18 @@ def test_one_cut_and_no_bins(samples):
 
 def test_subtraction_is_exact_for_its_own_background():
     # data are the flavour with a known efficiency, and the simulated background itself
-    X, y, weight, background = mixture(0)
-    other = background.nonzero()[0]
-    rows = np.concatenate([np.flatnonzero(y == 0), np.arange(6000, 9000), other])
-    domain = np.repeat([0, 1], [6000, 6000])
+    X, _, _ = mixture(0)
+    sim, other, pure = X[:3000], X[3000:6000], X[6000:9000]
     # the part of the background in data is the simulated one, bin by bin
-    weight = np.ones(len(weight))
-    for k in range(3):
-        inside = (X[:, 1] >= EDGES[k]) & (X[:, 1] < EDGES[k + 1])
-        data, sim = np.arange(6000, 9000), np.arange(3000)
-        weight[data[inside[data]]] = inside[sim].sum() / inside[data].sum()
-    calibrator = ScaleFactorCalibrator(CUTS, bins=EDGES).fit(
-        X[rows], domain, weight[rows], background=background[rows] & (domain == 0)
+    weight = np.ones(3000)
+    for in_sim, in_data in zip(in_bins(sim), in_bins(pure), strict=True):
+        weight[in_data] = in_sim.sum() / in_data.sum()
+    calibrator = ScaleFactorCalibrator(CUTS, bins=EDGES).fit_samples(
+        sim,
+        np.concatenate([pure, other]),
+        X_background=other,
+        sample_weight_data=np.concatenate([weight, np.ones(3000)]),
     )
-    pure = X[6000:9000]
     for k, inside in enumerate(in_bins(pure)):
         np.testing.assert_allclose(
             calibrator.efficiency_data_.value[:, k],
@@ -127,10 +123,10 @@ def test_background_is_calibrated_first():
 
 
 def test_the_unit_of_the_simulated_weights_does_not_matter():
-    X, y, weight, background = mixture(0)
+    X, y, weight = mixture(0)
     calibrators = [
         ScaleFactorCalibrator(CUTS, bins=EDGES).fit(
-            X, y, np.where(y == 0, unit, 1) * weight, background=background
+            X, y, np.where(y == 1, 1, unit) * weight
         )
         for unit in (1.0, 1e-3)
     ]
@@ -151,14 +147,14 @@ def test_errors_are_those_of_a_bootstrap():
     sample = mixture(5, n=600)
     calibrator = ScaleFactorCalibrator(CUTS, bins=[20, 60, 100])
     replicas = []
-    sides = [[column[sample[1] == k] for column in sample] for k in (0, 1)]
+    sides = [[column[sample[1] == label] for column in sample] for label in (-1, 0, 1)]
     for _ in range(600):
         parts = [resampled(side, rng) for side in sides]
-        X, y, weight, background = (np.concatenate(c) for c in zip(*parts, strict=True))
-        calibrator.fit(X, y, weight, background=background)
+        calibrator.fit(
+            *(np.concatenate(columns) for columns in zip(*parts, strict=True))
+        )
         replicas.append([calibrator.efficiency_data_[0], calibrator.scale_factors_[0]])
-    X, y, weight, background = sample
-    calibrator.fit(X, y, weight, background=background)
+    calibrator.fit(*sample)
     errors = [calibrator.efficiency_data_.error, calibrator.scale_factors_.error]
     # 600 replicas know a width to 3 %, and the propagation is of first order
     np.testing.assert_allclose(np.std(replicas, axis=0), errors, rtol=0.12)
@@ -221,11 +217,9 @@ def test_weights_have_the_efficiency_of_data_where_it_was_measured_and_not_elsew
 
 @pytest.mark.parametrize("variation", [-1.0, 0.0, 0.5, 1.0])
 def test_weights_between_the_cuts_keep_the_number_of_jets(variation):
-    X, y, weight, background = mixture(3)
-    calibrator = ScaleFactorCalibrator(CUTS, bins=EDGES)
-    calibrator.fit(X, y, weight, background=background)
-    target = (y == 0) & ~background
-    X_sim, w_sim = X[target], weight[target]
+    X, y, weight = mixture(3)
+    calibrator = ScaleFactorCalibrator(CUTS, bins=EDGES).fit(X, y, weight)
+    X_sim, w_sim = X[y == 0], weight[y == 0]
     weights = w_sim * calibrator.predict(X_sim, variation=variation)
     value, error = calibrator.scale_factors_
     expected = calibrator.efficiency_sim_.value * (value + variation * error)
@@ -361,6 +355,30 @@ def test_labels_by_order(samples):
     np.testing.assert_array_equal(calibrator.scale_factors_, swapped.scale_factors_)
 
 
+@pytest.mark.parametrize(
+    "calibrator",
+    [ScaleFactorCalibrator(CUTS, bins=EDGES), OTCalibrator("bures", conditions=[1])],
+)
+def test_labels_of_both_methods_are_the_same(calibrator):
+    X, y, weight = mixture(0)
+    calibrator.fit(X, np.select([y == 0, y == 1], [7, 9], -1), weight)
+    assert (calibrator.source_label_, calibrator.target_label_) == (7, 9)
+    parts = [y == label for label in (0, 1, -1)]
+    sim, data, other = ((X[part], weight[part]) for part in parts)
+    separate = clone(calibrator).fit_samples(
+        sim[0],
+        data[0],
+        X_background=other[0],
+        sample_weight_sim=sim[1],
+        sample_weight_data=data[1],
+        sample_weight_background=other[1],
+    )
+    act = "predict" if hasattr(calibrator, "predict") else "transform"
+    np.testing.assert_allclose(getattr(separate, act)(X), getattr(calibrator, act)(X))
+    with pytest.raises(ValueError, match="beside -1"):
+        clone(calibrator).fit(X[y != 0], y[y != 0])
+
+
 def test_clone_and_pickle(samples):
     (X_sim, _), (X_data, _) = samples
     calibrator = ScaleFactorCalibrator(CUTS, bins=EDGES).fit_samples(X_sim, X_data)
@@ -375,17 +393,16 @@ def test_clone_and_pickle(samples):
 
 
 def test_metadata_reaches_a_calibrator_in_a_pipeline():
-    X, y, weight, background = mixture(0)
-    expected = ScaleFactorCalibrator(CUTS, bins=EDGES)
-    expected.fit(X, y, weight, background=background)
+    X, y, weight = mixture(0)
+    expected = ScaleFactorCalibrator(CUTS, bins=EDGES).fit(X, y, weight)
     with config_context(enable_metadata_routing=True):
         last = (
             ScaleFactorCalibrator(CUTS, bins=EDGES)
-            .set_fit_request(sample_weight=True, background=True)
+            .set_fit_request(sample_weight=True)
             .set_predict_request(working_point=True, variation=True)
         )
         pipeline = make_pipeline(FunctionTransformer(), last)
-        pipeline.fit(X, y, sample_weight=weight, background=background)
+        pipeline.fit(X, y, sample_weight=weight)
         weights = pipeline.predict(X, working_point=1, variation=-1)
     np.testing.assert_array_equal(
         weights, expected.predict(X, working_point=1, variation=-1)
@@ -429,27 +446,11 @@ def test_bad_parameters(samples, parameters, message):
         )
 
 
-@pytest.mark.parametrize(
-    ("background", "message"),
-    [
-        (np.arange(12000) == 7000, "is True for 1 rows of data"),
-        (np.zeros(5, bool), r"each of the 12000 rows, but its shape is \(5,\)"),
-        (np.full(12000, 0.5), r"its values \[0.5\]"),
-    ],
-)
-def test_bad_background(background, message):
-    X, y, weight, _ = mixture(0)
-    with pytest.raises(ValueError, match=message):
-        ScaleFactorCalibrator(CUTS).fit(X, y, weight, background=background)
-
-
 def test_bad_samples():
-    X, y, _, _ = mixture(0)
+    X, y, _ = mixture(0)
     calibrator = ScaleFactorCalibrator(CUTS)
     with pytest.raises(ValueError, match="must not be negative for data"):
         calibrator.fit(X, y, np.where(y == 1, -1, 1))
-    with pytest.raises(ValueError, match="neither of them -1"):
-        calibrator.fit(X, np.where(y == 0, -1, 1))
     with pytest.raises(ValueError, match="no bin holds both"):
         calibrator.fit(X, y, np.where(y == 1, 1, 0))
     with pytest.raises(ValueError, match="NaN"):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from ftag_tables import random_tables, write_tables
 
-from sklearn_hepcal.jets import Jets
+from sklearn_hepcal.jets import Jets, _files
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -23,3 +24,25 @@ def jets(request):
         },
         constituent_labels={"origin": rng.integers(0, 3, n_constituents)},
     )
+
+
+@pytest.fixture
+def tables():
+    """Jets and tracks in the layout of ATLAS's flavour tagging."""
+    return random_tables(60)
+
+
+@pytest.fixture
+def path(tmp_path, tables):
+    """A file of these tables."""
+    return write_tables(tmp_path / "ttbar.h5", *tables)
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C at the last moment."""
+
+    def interrupt(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_files.os, "replace", interrupt)
