@@ -71,10 +71,11 @@ class OTCalibrator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     selection : bool or "auto", default="auto"
         Compare the map with the simpler ones (identity, then the Gaussian map) on
         rows that it was not fitted to, and keep the simplest within one standard
-        error of the best. From 10,000 rows of each side on, `validation_fraction` of
-        them is held out, and the map kept is the one fitted to the others; fewer rows
-        are cross-validated in five folds, and the map is fitted again to all. "auto"
-        does this for the solver "picnn" only.
+        error of the best; of these, none that a classifier tells from data better than
+        another by three standard errors of the AUC. From 10,000 rows of each side on,
+        `validation_fraction` of them is held out, and the map kept is the one fitted
+        to the others; fewer rows are cross-validated in five folds, and the map is
+        fitted again to all. "auto" does this for the solver "picnn" only.
     shrinkage : float, default=1e-4
         Fraction by which the Gaussian map's covariances between columns are reduced.
     n_quantiles : int, default=1000

@@ -151,7 +151,7 @@ class MomentEFNClassifier(ClassifierMixin, BaseMomentEFN):
     >>> from sklearn_hepcal.classification import MomentEFNClassifier
     >>> from sklearn_hepcal.datasets import load_quark_gluon_jets
     >>> jets, is_quark = load_quark_gluon_jets(n_jets=2000, return_X_y=True)
-    >>> classifier = MomentEFNClassifier(order=2, latent_dim=2, random_state=0)
+    >>> classifier = MomentEFNClassifier(2, 2, max_epochs=10, random_state=0)
     >>> classifier = classifier.fit(jets[:1500], is_quark[:1500])
     >>> classifier.predict_proba(jets[1500:]).shape
     (500, 2)

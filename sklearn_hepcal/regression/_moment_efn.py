@@ -140,7 +140,7 @@ class MomentEFNRegressor(RegressorMixin, BaseMomentEFN):
     >>> from sklearn_hepcal.regression import MomentEFNRegressor
     >>> jets = load_quark_gluon_jets(n_jets=2000).data
     >>> relative_mass = jets.labels["mass"] / jets.labels["pt"]
-    >>> regressor = MomentEFNRegressor(order=2, latent_dim=2, random_state=0)
+    >>> regressor = MomentEFNRegressor(2, 2, max_epochs=10, random_state=0)
     >>> regressor = regressor.fit(jets[:1500], relative_mass[:1500])
     >>> regressor.score(jets[1500:], relative_mass[1500:]) > 0.9
     True

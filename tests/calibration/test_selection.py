@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from sklearn_hepcal.calibration import OTCalibrator
+from sklearn_hepcal.calibration._maps import Sample
+from sklearn_hepcal.calibration._selection import simplest_that_closes, within_error
 
 
 @pytest.mark.parametrize("seed", [2, 3, 6, 7])
@@ -19,3 +21,45 @@ def test_rows_too_few_in_every_fold():
     X = np.random.default_rng(0).normal(size=(6, 3))
     with pytest.raises(ValueError, match="not positive"):
         OTCalibrator(shrinkage=0, random_state=0).fit(X, np.arange(6) % 2)
+
+
+def parts(rng, n_rows, shift=0.0, weight=1.0):
+    """Rows of two columns and one of conditions, in two parts."""
+    x = rng.normal(size=(n_rows, 2)) + shift
+    h, w = rng.uniform(size=(n_rows, 1)), np.full(n_rows, weight)
+    sample = Sample(x, h, w)
+    return [sample.take(rows) for rows in np.array_split(np.arange(n_rows), 2)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_classifier_has_a_say(seed):
+    rng = np.random.default_rng(seed)
+    data, good, fair = (parts(rng, 2000) for _ in range(3))
+    bad = parts(rng, 2000, shift=0.5)
+    state = np.random.RandomState(seed)
+    moved = {"simple": bad, "more": good, "most": fair}
+    assert simplest_that_closes(moved, data, state) == "more"
+    assert simplest_that_closes({"simple": good, "more": bad}, data, state) == "simple"
+
+
+@pytest.mark.parametrize(("n_rows", "weight"), [(800, 1.0), (2000, -1.0)])
+def test_no_classifier_for_few_rows_or_signed_weights(n_rows, weight):
+    rng = np.random.default_rng(0)
+    data, good = parts(rng, n_rows), parts(rng, n_rows)
+    bad = parts(rng, n_rows, shift=0.5, weight=weight)
+    moved = {"simple": bad, "more": good if weight > 0 else bad}
+    state = np.random.RandomState(0)
+    assert simplest_that_closes(moved, data, state) == "simple"
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        ({"a": (0.0, 0.1), "b": (0.5, 0.1), "c": (0.55, 0.0)}, ["b", "c"]),
+        ({"a": (0.0, 0.1), "b": (0.5, 0.0), "c": (0.45, 0.1)}, ["b", "c"]),
+        ({"a": (0.5, 0.0), "b": (0.4, 0.2)}, ["a", "b"]),
+        ({"a": (0.0, 0.1), "b": (np.nan, np.nan), "c": (0.05, 0.0)}, ["a", "c"]),
+    ],
+)
+def test_maps_within_the_error_of_the_best(gains, expected):
+    assert within_error(gains) == expected
