@@ -64,7 +64,7 @@ class FlavourTaggerClassifier(
           of their impact parameter, as RNNIP [1]_;
         - "gnn": graph attention between all tracks, as GN1 [3]_;
         - "transformer": self-attention between all tracks and gated pooling, as
-          GN2 [4]_; the best for millions of jets;
+          GN2 [4]_; with some ten thousand jets it over-fits after few epochs;
         - "dense": no tracks, only the features of the jets, as DL1, such as variables
           of vertices or the outputs of other taggers.
     aux : {"auto"}, sequence of {"origin", "vertex"} or None, default="auto"

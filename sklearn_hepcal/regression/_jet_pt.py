@@ -55,8 +55,8 @@ class JetPtRegressor(RegressorMixin, BaseTagger):
 
     The networks of `FlavourTaggerClassifier` learn the logarithm of the ratio of the
     true and the measured transverse momentum, with the absolute error as loss: the
-    median of the ratio for jets that look the same. Neutrinos and muons from the decays
-    of heavy hadrons, for instance, are known from the tracks.
+    median of the ratio for jets that look the same. The tracks tell, for instance, of
+    decays of heavy hadrons, whose neutrinos are not measured.
 
     Parameters
     ----------
@@ -150,8 +150,8 @@ class JetPtRegressor(RegressorMixin, BaseTagger):
     -----
     What is learned is the median of true momenta at a given measured one: it depends
     on the spectrum of the training sample, and its closure at fixed true momentum is
-    not that of a calibration by numerical inversion. Weights that flatten the spectrum
-    help (`sklearn_hepcal.metrics.flatten_spectrum`).
+    not that of a calibration by numerical inversion. Weights can flatten the spectrum
+    (`sklearn_hepcal.metrics.flatten_spectrum`).
 
     References
     ----------
