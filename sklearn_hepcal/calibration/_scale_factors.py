@@ -351,11 +351,15 @@ def _cells(columns: Array, cuts: Array, edges: Array) -> tuple[NDArray, NDArray]
 
 def _check_cuts(cuts: ArrayLike) -> Array:
     checked: Array = check_array(
-        np.atleast_1d(cuts), dtype=np.float64, ensure_2d=False, input_name="cuts"
+        np.atleast_1d(cuts),
+        dtype=np.float64,
+        ensure_2d=False,
+        ensure_min_samples=0,
+        input_name="cuts",
     )
-    if checked.ndim != 1 or len(np.unique(checked)) < len(checked):
+    if checked.ndim != 1 or not 0 < len(checked) == len(np.unique(checked)):
         raise ValueError(
-            f"cuts must be one-dimensional and all different, but got {cuts!r}."
+            f"cuts must be one or more different numbers, but got {cuts!r}."
         )
     return checked
 

@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import assert_all_finite
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from .._tagger import BaseTagger, TaggerModel, Target
 from .._tagger_inputs import Array
 from ..jets import Jets
-from ._calibration_sample import check_true_pt
 from ._jet_table import momenta, warn_low_pt
 
 
@@ -291,8 +290,12 @@ class JetPtRegressor(RegressorMixin, BaseTagger):
         return np.maximum(measured, floor)
 
     def _read_target(self, jets: Jets, y: NDArray, start: TaggerModel | None) -> Target:
-        true_pt = check_true_pt(y, len(jets))
+        true_pt = column_or_1d(y, dtype=np.float64)
         assert_all_finite(true_pt, input_name="y")
+        if (true_pt <= 0).any():
+            raise ValueError(
+                f"y must hold positive true momenta in GeV, got {true_pt.min():g}."
+            )
         self._pt = self.pt_column, self.pt_floor
         log_ratio = np.log(true_pt / self._measured(jets))
         ratio = LogRatio.of(log_ratio)

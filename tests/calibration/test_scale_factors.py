@@ -426,9 +426,9 @@ def test_a_failed_fit_changes_nothing(samples):
     ("parameters", "message"),
     [
         ({"cuts": "loose"}, "'cuts' parameter"),
-        ({"cuts": []}, "0 sample"),
-        ({"cuts": [0.0, 0.0]}, "cuts must be one-dimensional and all different"),
-        ({"cuts": [[0.0], [1.0]]}, "cuts must be one-dimensional"),
+        ({"cuts": [0.0, 0.0]}, "cuts must be one or more different numbers"),
+        ({"cuts": []}, "cuts must be one or more different numbers"),
+        ({"cuts": [[0.0], [1.0]]}, "cuts must be one or more different numbers"),
         ({"cuts": [0.0, np.nan]}, "cuts contains NaN"),
         ({"bins": [20, 20, 30]}, "bins must give two or more increasing edges"),
         ({"bins": [20]}, "bins must give two or more increasing edges"),
