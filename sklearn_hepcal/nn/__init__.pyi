@@ -1,6 +1,8 @@
+from ._batch_balance import BatchBalance
 from ._datasets import RowsDataset, SideBySide
 from ._deep_sets import DeepSets
 from ._evaluate import evaluate
+from ._flow import ConditionalFlow, DensityObjective, TransportObjective
 from ._gaussian_ansatz import GaussianAnsatz, RatioObjective
 from ._mlp import MLP
 from ._moment_efn import MomentEFN
@@ -22,8 +24,11 @@ from ._training import (
 
 __all__ = [
     "MLP",
+    "BatchBalance",
+    "ConditionalFlow",
     "ConvexPotential",
     "DeepSets",
+    "DensityObjective",
     "GaussianAnsatz",
     "JointObjective",
     "MomentEFN",
@@ -37,6 +42,7 @@ __all__ = [
     "Tagger",
     "TaggingObjective",
     "TrainingSettings",
+    "TransportObjective",
     "TwoSampleDataset",
     "evaluate",
     "export_module",

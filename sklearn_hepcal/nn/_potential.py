@@ -221,8 +221,8 @@ class ConvexPotential(nn.Module):
         x: Tensor,
         h: Tensor,
         *,
-        gain: float = 3.0,
-        offset_scale: float = 3.0,
+        gain: float = 2.0,
+        offset_scale: float = 2.0,
         quadratic: float = 0.4,
     ) -> None:
         """Draw random weights for which the gradient is close to the identity.
@@ -267,6 +267,22 @@ class ConvexPotential(nn.Module):
         curvature = self.hessian(x, h).diagonal(dim1=1, dim2=2).mean()
         self.output_scale.mul_((1.0 - quadratic) / (curvature - quadratic))
         self.linear.sub_((self.gradient(x, h) - x).mean(0))
+
+    @torch.no_grad()
+    def shrink(self, strength: float) -> None:
+        """Take the mean of the potential and of |x|^2 / 2, in place.
+
+        Parameters
+        ----------
+        strength : float
+            Weight of the potential in the mean, between 0 and 1.
+        """
+        floor = self.config["min_curvature"]
+        excess = strength * softplus(self.raw_quadratic)
+        excess += (1.0 - strength) * (1.0 - floor)
+        self.raw_quadratic.copy_(_inverse_softplus(excess))
+        self.linear.mul_(strength)
+        self.output_scale.mul_(strength)
 
 
 # Inverse root of the sample's covariance, which makes it round.

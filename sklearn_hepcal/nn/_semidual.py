@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ._batch_balance import BatchBalance
 from ._potential import ConvexPotential
 
 
@@ -142,30 +143,36 @@ class SemiDual(nn.Module):
     ----------
     potential : ConvexPotential
         The potential to train.
-    y : tensor of shape (n_rows, n_features)
-        Data rows: the first guess of their maximisers.
+    y : tensor of shape (n_rows, n_features) or None
+        Data rows: the first guess of their maximisers. With None, nothing is kept, and
+        every draw begins at the row itself.
     max_iter : int
         Largest number of conjugate steps per draw.
     tol : float
         Root mean square residual at which the steps stop, in units of the data's
         spread.
+    balance : pair of BatchBalance or None
+        What adjusts the weights of simulation and data in the batches of a training.
     """
 
-    points: Tensor
+    points: Tensor | None
 
     def __init__(
         self,
         potential: ConvexPotential,
-        y: Tensor,
+        y: Tensor | None,
         *,
         max_iter: int = 50,
         tol: float = 0.02,
+        balance: tuple[BatchBalance, BatchBalance] | None = None,
     ) -> None:
         super().__init__()
         self.potential = potential
         self.max_iter = max_iter
         self.tol = tol
-        self.register_buffer("points", y.clone(), persistent=False)
+        self.balance = None if balance is None else nn.ModuleList(balance)
+        points = None if y is None else y.clone()
+        self.register_buffer("points", points, persistent=False)
 
     def forward(
         self,
@@ -195,15 +202,18 @@ class SemiDual(nn.Module):
         tensor of shape ()
             The loss.
         """
+        if self.balance is not None and self.training:
+            wx, wy = self.balance[0](x, hx, wx), self.balance[1](y, hy, wy)
         point = solve_conjugate(
             self.potential,
             y,
             hy,
-            self.points[row],
+            y if self.points is None else self.points[row],
             max_iter=self.max_iter,
             tol=self.tol,
         )
-        self.points[row] = point
+        if self.points is not None:
+            self.points[row] = point
         points, h = torch.cat([x, point]), torch.cat([hx, hy])
         # Measured from x = 0: a term of the condition alone would lower the loss
         # without bound, since two samples never have quite the same conditions.

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._flow import ConditionalFlow
 from ._gaussian_ansatz import GaussianAnsatz
 from ._moment_efn import MomentEFN
 from ._potential import ConvexPotential
@@ -18,6 +19,7 @@ from ._tagger import Tagger
 _KINDS: dict[str, type[nn.Module]] = {
     kind.__name__: kind
     for kind in (
+        ConditionalFlow,
         ConvexPotential,
         GaussianAnsatz,
         MomentEFN,

@@ -95,15 +95,26 @@ class TwoSampleDataset(Dataset):
     ----------
     first, second : dict of tensors
         Columns of each sample, of equal length within a sample; the names differ
-        between the samples.
+        between the samples. A column may be anything that a tensor of rows indexes.
     """
 
     def __init__(self, first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
         self.samples = (first, second)
         self.lengths = [len(next(iter(sample.values()))) for sample in self.samples]
+        self.longest = max(self.lengths)
 
     def __len__(self) -> int:
-        return max(self.lengths)
+        return self.longest
+
+    def limit(self, n_rows: int) -> None:
+        """Let an epoch end early.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of either sample after which it ends, even if that is no whole pass.
+        """
+        self.longest = min(n_rows, max(self.lengths))
 
     def n_batches(self, batch_size: int) -> int:
         """Count the batches of an epoch.
