@@ -13,7 +13,10 @@ from example_runs import run_example  # noqa: E402
 from small_fits import QUICK  # noqa: E402
 
 from sklearn_hepcal.classification import MomentEFNClassifier  # noqa: E402
-from sklearn_hepcal.datasets import load_quark_gluon_jets  # noqa: E402
+from sklearn_hepcal.datasets import (  # noqa: E402
+    load_quark_gluon_jets,
+    make_transport_problem,
+)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +45,12 @@ def counting_classifier(tagged_jets):
 @pytest.fixture(scope="module")
 def quick_classifier(tagged_jets):
     return MomentEFNClassifier(2, 2, **QUICK).fit(*tagged_jets)
+
+
+@pytest.fixture(scope="module")
+def transport_problem():
+    """Simulation and data of two features that are moved and one condition."""
+    return make_transport_problem(3000, dim=2, conditional=True, random_state=0)
 
 
 @pytest.fixture(scope="module")

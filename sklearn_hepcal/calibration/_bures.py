@@ -37,24 +37,24 @@ class BuresMap(GradientMap):
         self.root = root
 
     @classmethod
-    def fit(cls, source: Sample, target: Sample, *, shrinkage: float) -> BuresMap:
+    def fit(cls, source: Sample, target: Sample, *, shrinkage: float | str) -> BuresMap:
         """Estimate the map from weighted samples.
 
         Parameters
         ----------
         source, target : Sample
             Simulation and data.
-        shrinkage : float
+        shrinkage : float or "auto"
             Fraction by which covariances between columns are reduced; with 1 each
-            column is moved by itself.
+            column is moved by itself. "auto" estimates it on either side.
 
         Returns
         -------
         BuresMap
             The map.
         """
-        source_mean, source_cov = _moments(*source, shrinkage)
-        target_mean, target_cov = _moments(*target, shrinkage)
+        source_mean, source_cov = _moments(source, shrinkage)
+        target_mean, target_cov = _moments(target, shrinkage)
         pairs = zip(source_cov, target_cov, strict=True)
         return cls(source_mean, target_mean, np.stack([_map_root(*p) for p in pairs]))
 
@@ -144,17 +144,18 @@ class BuresMap(GradientMap):
 # Means (k, d) and covariances (k, d, d) at the knots. Both are weighted least squares
 # fits on the basis: unlike averages under every basis function they are not pulled
 # inwards at the ends of the spectrum.
-def _moments(x: Array, h: Array, w: Array, shrinkage: float) -> tuple[Array, Array]:
-    weighted = h * w[:, None]
-    normal = weighted.T @ h
-    mean = np.asarray(np.linalg.solve(normal, weighted.T @ x), dtype=np.float64)
-    centred = x - h @ mean
-    products = np.stack(
-        [(weighted * column[:, None]).T @ centred for column in centred.T], axis=1
-    )
+def _moments(sample: Sample, shrinkage: float | str) -> tuple[Array, Array]:
+    mean, normal = _means(sample)
+    products = np.zeros((len(normal), mean.shape[1], mean.shape[1]))
+    for x, h, w in sample.blocks():
+        centred = x - h @ mean
+        for product, weight in zip(products, (h * w[:, None]).T, strict=True):
+            product += (centred * weight[:, None]).T @ centred
     fitted = np.linalg.solve(normal, products.reshape(len(normal), -1))
-    average = products / weighted.sum(axis=0)[:, None, None]
-    reduced = 1.0 - shrinkage * (1.0 - np.eye(x.shape[1]))
+    average = products / normal.sum(axis=1)[:, None, None]
+    if shrinkage == "auto":
+        shrinkage = _best_shrinkage(sample, mean)
+    reduced = 1.0 - float(shrinkage) * (1.0 - np.eye(mean.shape[1]))
     average, covariance = average * reduced, fitted.reshape(average.shape) * reduced
     for knot, fallback in enumerate(average):
         _check_positive(fallback)
@@ -163,6 +164,34 @@ def _moments(x: Array, h: Array, w: Array, shrinkage: float) -> tuple[Array, Arr
         if part < _MIN_PART:
             covariance[knot] = fallback
     return mean, covariance
+
+
+# Means at the knots, and the matrix of the normal equations on the basis.
+def _means(sample: Sample) -> tuple[Array, Array]:
+    normal = (sample.h * sample.w[:, None]).T @ sample.h
+    total = sum((h * w[:, None]).T @ x for x, h, w in sample.blocks())
+    return np.asarray(np.linalg.solve(normal, total), dtype=np.float64), normal
+
+
+# The shrinkage of correlations with the least expected squared error: the sum of their
+# variances over that of their squares (Schaefer and Strimmer 2005,
+# doi:10.2202/1544-6115.1175, eq. 10). One knot has its share of the rows.
+def _best_shrinkage(sample: Sample, mean: Array) -> float:
+    square, fourth = np.zeros((2, mean.shape[1], mean.shape[1]))
+    for x, h, w in sample.blocks():
+        centred = x - h @ mean
+        weighted = centred * w[:, None]
+        square += weighted.T @ centred
+        fourth += (weighted * centred).T @ np.square(centred)
+    total = sample.w.sum()
+    variance = np.diag(square) / total
+    correlation = square / total / np.sqrt(np.outer(variance, variance))
+    spread = fourth / total / np.outer(variance, variance) - np.square(correlation)
+    n_effective = total**2 / np.square(sample.w).sum() / len(mean)
+    others = ~np.eye(len(variance), dtype=bool)
+    signal = np.square(correlation[others]).sum()
+    noise = spread[others].sum() / n_effective
+    return float(np.clip(noise / max(signal, 1e-300), 0.0, 1.0))
 
 
 def _check_positive(covariance: Array) -> None:

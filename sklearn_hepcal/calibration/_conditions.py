@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._domains import Sides
 from ._hats import HatBasis
 from ._maps import Array, Sample
 
@@ -11,6 +12,8 @@ from ._maps import Array, Sample
 _MIN_EFFECTIVE_EVENTS = 5.0
 # Largest difference in the mean of a basis function that counts as agreement.
 _MAX_MISMATCH = 1e-8
+# Rounds of the fit of the background's scale.
+_N_REWEIGHTED = 3
 
 
 class SpectrumRatio:
@@ -189,3 +192,48 @@ def check_population(
             f"{_MIN_EFFECTIVE_EVENTS:.0f} are needed. Lower n_knots, or cut simulation "
             "and data to a range of conditions that both populate."
         )
+
+
+def background_scale(
+    basis: HatBasis, conditions: Array, sides: Sides
+) -> tuple[float, float]:
+    """Fit how much background the data hold, by the spectra of the conditions.
+
+    The map leaves the conditions alone: their spectrum in data is the sum of those of
+    simulation and background, each times a number. The numbers are fitted in the
+    intervals between the knots by generalised least squares.
+
+    Parameters
+    ----------
+    basis : HatBasis
+        Basis of the conditions.
+    conditions : array of shape (n_samples, c)
+        Conditions of all rows.
+    sides : Sides
+        Rows of simulation, data and background.
+
+    Returns
+    -------
+    scale, error : float
+        Factor of the background's weights, and its standard error.
+    """
+    real, fake = ~sides.background, sides.background
+    samples = (
+        (sides.target[real], sides.target_weight[real]),
+        (sides.source, sides.source_weight),
+        (sides.target[fake], -sides.target_weight[fake]),
+    )
+    fine = basis.refined(conditions[samples[0][0]])
+    sums, covariances = [], []
+    for rows, weight in samples:
+        h = fine(conditions[rows])
+        sums.append(weight @ h)
+        covariances.append((h * weight[:, None] ** 2).T @ h)
+    design = np.stack(sums[1:], axis=1)
+    factors = np.linalg.lstsq(design, sums[0], rcond=None)[0]
+    for _ in range(_N_REWEIGHTED):  # the templates' own errors scale with the factors
+        noise = covariances[0] + np.tensordot(factors**2, covariances[1:], axes=1)
+        information = np.linalg.solve(noise, design)
+        inverse = np.linalg.pinv(design.T @ information)
+        factors = inverse @ information.T @ sums[0]
+    return float(factors[1]), float(np.sqrt(inverse[1, 1]))

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._bures import BuresMap
 from ._conditions import rebalance
-from ._maps import Array, GradientMap, Sample
+from ._maps import Array, GradientMap, Sample, StoredRows
+from ._network_map import NetworkMap, training_settings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..nn import TwoSampleDataset
 
-# Rows evaluated together: small enough for the cache of one core.
-_CHUNK = 2048
 # Residual of the inverse, relative to one standard deviation of the data.
 _INVERSE_TOL = 1e-10
 # Steps of a first, cheap descent before Newton's method takes over.
 _DESCENT_STEPS = 10
 # Spreads of the moved columns that differ by more are beyond the training.
 _MAX_SPREAD_RATIO = 30.0
-# Rows on which the random initial weights are scaled.
+# Rows from which the unit of the coordinates follows, and those on which the random
+# initial weights are scaled.
+_SCALE_ROWS = 10_000
 _REFERENCE_ROWS = 2000
 
 
-class ConvexMap(GradientMap):
+class ConvexMap(NetworkMap, GradientMap):
     """``T = m_data + B s grad psi(B (x - m_sim) / s)`` with a convex network psi.
 
     The Gaussian map enters by halves, before and behind the network, so that the
@@ -48,24 +53,9 @@ class ConvexMap(GradientMap):
     def __init__(
         self, gaussian: BuresMap, scale: float, network: dict[str, Any]
     ) -> None:
+        super().__init__(network)
         self.gaussian = gaussian
         self.scale = scale
-        self.network = network
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The torch module is rebuilt where it is needed.
-        return {k: v for k, v in self.__dict__.items() if k != "_module"}
-
-    @property
-    def module(self) -> Any:
-        """The network as a torch module in double precision."""
-        if "_module" not in self.__dict__:
-            import torch
-
-            from ..nn import load_module
-
-            self._module = load_module(self.network, dtype=torch.float64)
-        return self._module
 
     def forward(self, x: Array, h: Array) -> Array:
         white = self.gaussian.whiten_source(x, h) / self.scale
@@ -108,22 +98,30 @@ class ConvexMap(GradientMap):
         )
         return self.gaussian.lift(self.scale**2 * psi, x, h)
 
+    def shrunk(self, strength: float) -> ConvexMap:
+        """Go only a part of the way from the Gaussian map.
+
+        Parameters
+        ----------
+        strength : float
+            The part, from 0 (the Gaussian map) to 1 (this map).
+
+        Returns
+        -------
+        ConvexMap
+            The map of the potential ``(1 - strength) |x|^2 / 2 + strength psi``.
+        """
+        import torch
+
+        from .. import nn
+
+        module: Any = nn.load_module(self.network, dtype=torch.float64)
+        module.shrink(strength)
+        return ConvexMap(self.gaussian, self.scale, nn.export_module(module))
+
     def min_curvature(self) -> float:
         quadratic = self.module.coefficients().quadratic.min().item()
         return self.gaussian.min_curvature() * quadratic
-
-    def _evaluate(self, function: Callable[..., Any], x: Array, h: Array) -> Array:
-        return np.concatenate(list(self._chunks(function, x, h)))
-
-    def _chunks(
-        self, function: Callable[..., Any], x: Array, h: Array
-    ) -> Iterator[Array]:
-        import torch
-
-        with torch.no_grad():
-            for start in range(0, len(x), _CHUNK):
-                rows = slice(start, start + _CHUNK)
-                yield function(torch.tensor(x[rows]), torch.tensor(h[rows])).numpy()
 
 
 def fit_convex_map(
@@ -132,10 +130,10 @@ def fit_convex_map(
     target: Sample,
     held_out: tuple[Sample, Sample] | None,
     *,
-    n_steps: int,
     architecture: dict[str, Any],
     training: dict[str, Any],
     seed: int,
+    start: ConvexMap | None = None,
 ) -> tuple[ConvexMap, Array]:
     """Train a `ConvexMap` on the semi-dual.
 
@@ -147,14 +145,14 @@ def fit_convex_map(
         Simulation and data.
     held_out : tuple of Sample or None
         Rows of both for the validation loss.
-    n_steps : int
-        Number of steps, where ``max_epochs`` of `training` is None.
     architecture : dict
         Parameters of the network.
     training : dict
-        Fields of `sklearn_hepcal.nn.TrainingSettings`.
+        What `training_settings` takes.
     seed : int
         Seed of weights and batches.
+    start : ConvexMap or None
+        A map whose network to begin with; else the training begins at the Gaussian map.
 
     Returns
     -------
@@ -169,10 +167,11 @@ def fit_convex_map(
     from .. import nn
 
     source = rebalance(source, target)
-    white = gaussian.whiten_source(source.x, source.h)
+    reference = source.take(_spread_out(len(source.w))).load()
+    white = gaussian.whiten_source(reference.x, reference.h)
     _check_spreads(white)
     power = np.square(white).mean(axis=1)
-    scale = float(np.sqrt(source.w @ power / source.w.sum()))
+    scale = float(np.sqrt(reference.w @ power / reference.w.sum()))
 
     rows = _dataset(gaussian, scale, source, target)
     validation = None
@@ -180,22 +179,27 @@ def fit_convex_map(
         balanced = rebalance(*held_out), held_out[1]
         validation = _dataset(gaussian, scale, *balanced, first_row=len(target.x))
     if training["max_epochs"] is None:
-        n_batches = rows.n_batches(training["batch_size"])
-        training = training | {"max_epochs": max(1, round(n_steps / n_batches))}
-    training = training | {"device": nn.resolve_device(training["device"])}
-    settings = nn.TrainingSettings(**training, betas=(0.9, 0.99), average=0.25)
-
+        rows.limit(training["n_steps"] * training["batch_size"])
+    settings = training_settings(training, rows)
     with nn.seeded(seed, settings.device):
-        simulation = rows.samples[0]
-        n_features, n_knots = source.x.shape[1], source.h.shape[1]
-        potential = nn.ConvexPotential(n_features, n_knots, **architecture)
-        reference = torch.randperm(len(white))[:_REFERENCE_ROWS]
-        potential.initialise(simulation["x"][reference], simulation["hx"][reference])
-        data = [part.samples[1]["y"] for part in (rows, validation) if part]
-        objective = nn.SemiDual(potential, torch.cat(data))
+        potential: Any
+        if start is None:
+            potential = nn.ConvexPotential(
+                white.shape[1], source.h.shape[1], **architecture
+            )
+            first = torch.randperm(len(white))[:_REFERENCE_ROWS]
+            x, h = (_tensor(part[first]) for part in (white / scale, reference.h))
+            potential.initialise(x, h)
+        else:
+            potential = nn.load_module(start.network).train()
+        balance = (
+            nn.BatchBalance(_white_blocks(source, gaussian.whiten_source, scale)),
+            nn.BatchBalance(_white_blocks(target, gaussian.whiten_target, scale)),
+        )
+        objective = nn.SemiDual(potential, _cache(rows, validation), balance=balance)
         losses = nn.train(objective, rows, settings, validation)
-    start = _identity_loss(validation, settings.batch_size) if validation else np.nan
-    curve = scale**2 * (start - losses[:, 1])
+    identity = _identity_loss(validation, settings.batch_size) if validation else np.nan
+    curve = scale**2 * (identity - losses[:, 1])
     return ConvexMap(gaussian, scale, nn.export_module(potential)), curve
 
 
@@ -210,6 +214,11 @@ def _check_spreads(white: Array) -> None:
         )
 
 
+# Evenly spaced rows, enough of them to scale the network.
+def _spread_out(n_rows: int) -> NDArray[np.intp]:
+    return np.arange(0, n_rows, math.ceil(n_rows / _SCALE_ROWS))
+
+
 # The samples in the coordinates of the network, with weights of mean one. The rows of
 # the data are numbered from `first_row`.
 def _dataset(
@@ -219,20 +228,66 @@ def _dataset(
 
     from ..nn import TwoSampleDataset
 
-    def tensors(sample: Sample, x: Array, side: str) -> dict[str, Any]:
+    def columns(sample: Sample, whiten: Callable[..., Array], side: str) -> dict:
+        x = _WhiteRows(sample, lambda x, h: whiten(x, h) / scale)
         weight = sample.w * (len(sample.w) / sample.w.sum())
-        columns = {side: x / scale, f"h{side}": sample.h, f"w{side}": weight}
+        stored = isinstance(sample.x, StoredRows)
         return {
-            name: torch.tensor(column, dtype=torch.float32)
-            for name, column in columns.items()
+            side: x if stored else x[torch.arange(len(x))],
+            f"h{side}": _tensor(sample.h),
+            f"w{side}": _tensor(weight),
         }
 
-    x = gaussian.whiten_source(source.x, source.h)
-    y = gaussian.whiten_target(target.x, target.h)
-    row = torch.arange(first_row, first_row + len(y))
+    row = torch.arange(first_row, first_row + len(target.w))
     return TwoSampleDataset(
-        tensors(source, x, "x"), tensors(target, y, "y") | {"row": row}
+        columns(source, gaussian.whiten_source, "x"),
+        columns(target, gaussian.whiten_target, "y") | {"row": row},
     )
+
+
+class _WhiteRows:
+    # A column of a dataset that is read and whitened batch by batch.
+
+    def __init__(self, sample: Sample, whiten: Callable[[Array, Array], Array]) -> None:
+        self.sample = sample
+        self.whiten = whiten
+
+    def __len__(self) -> int:
+        return len(self.sample.w)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        x, h, _ = self.sample.take(rows.numpy()).load()
+        return _tensor(self.whiten(x, h))
+
+
+# What goes through a sample in the coordinates of the network.
+def _white_blocks(
+    sample: Sample, whiten: Callable[..., Array], scale: float
+) -> Callable[[], Iterator[tuple[Tensor, Tensor, Tensor]]]:
+    factor = len(sample.w) / sample.w.sum()
+
+    def blocks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for x, h, w in sample.blocks():
+            yield _tensor(whiten(x, h) / scale), _tensor(h), _tensor(w * factor)
+
+    return blocks
+
+
+def _tensor(column: Array) -> Tensor:
+    import torch
+
+    return torch.tensor(column, dtype=torch.float32)
+
+
+# First guesses of the conjugate's maximisers of all rows of data; none where these stay
+# in their file, which a training hardly visits twice.
+def _cache(*datasets: TwoSampleDataset | None) -> Tensor | None:
+    import torch
+
+    columns = [dataset.samples[1]["y"] for dataset in datasets if dataset]
+    if all(isinstance(column, torch.Tensor) for column in columns):
+        return torch.cat(columns)
+    return None
 
 
 # Semi-dual of the identity, on the same batches as the network's.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,127 @@ def read_domains(y: NDArray, *, background: bool) -> NDArray:
             f"{np.unique(y).tolist()[:5]}: with one class there is nothing to compare."
         )
     return labels
+
+
+class Sides(NamedTuple):
+    """Rows of simulation, and rows of data and background together.
+
+    Attributes
+    ----------
+    source, target : arrays of int
+        Rows of either side whose weight is not zero.
+    source_weight, target_weight : arrays
+        Their weights; those of the background are those of the data it is taken from,
+        hence negative.
+    background : array of bool of shape (n_target,)
+        Which rows of the target are background.
+    """
+
+    source: NDArray[np.intp]
+    target: NDArray[np.intp]
+    source_weight: NDArray[np.float64]
+    target_weight: NDArray[np.float64]
+    background: NDArray[np.bool_]
+
+    def with_background(self, scale: float) -> Sides:
+        """Multiply the weights of the background.
+
+        Parameters
+        ----------
+        scale : float
+            The factor; below 0 it counts as 0.
+
+        Returns
+        -------
+        Sides
+            The same rows.
+
+        Raises
+        ------
+        ValueError
+            If no data are left.
+        """
+        factor = np.where(self.background, max(scale, 0.0), 1.0)
+        weight = self.target_weight * factor
+        if not weight.sum() > 0:
+            raise ValueError(
+                f"the background, multiplied by {scale:.3g}, outweighs the data."
+            )
+        return self._replace(target_weight=weight)
+
+    def reweighted(self, weight: NDArray[np.float64]) -> Sides:
+        """Multiply the weights, and leave rows out whose weight becomes zero.
+
+        Parameters
+        ----------
+        weight : array of shape (n_samples,)
+            Factors of all rows of X, not negative.
+
+        Returns
+        -------
+        Sides
+            The rows that remain.
+        """
+        first, second = weight[self.source], weight[self.target]
+        kept, left = first != 0, second != 0
+        return Sides(
+            self.source[kept],
+            self.target[left],
+            (self.source_weight * first)[kept],
+            (self.target_weight * second)[left],
+            self.background[left],
+        )
+
+
+def split_sides(
+    domains: NDArray, labels: Sequence[object], weight: NDArray[np.float64]
+) -> Sides:
+    """Separate the two sides.
+
+    Parameters
+    ----------
+    domains : ndarray of shape (n_samples,)
+        Domain labels of all rows.
+    labels : sequence of two labels
+        Those of simulation and of data.
+    weight : ndarray of shape (n_samples,)
+        Weights of all rows.
+
+    Returns
+    -------
+    Sides
+        The sides.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing or unknown, or if the weights of a side do not have a
+        positive sum.
+    """
+    source = domains == labels[0]
+    background = domains == BACKGROUND
+    data = domains == labels[1]
+    if not source.any() or not data.any() or not (source | data | background).all():
+        raise ValueError(
+            f"y must hold the labels {labels[0]!r} (simulation) and {labels[1]!r} "
+            f"(data), but it holds {np.unique(domains).tolist()[:5]}. For "
+            "cross-validation pass a stratified splitter, cv=StratifiedKFold()."
+        )
+    signed = np.where(background, -weight, weight)
+    used = weight != 0
+    first = np.flatnonzero(source & used)
+    second = np.flatnonzero((data | background) & used)
+    sides = Sides(first, second, signed[first], signed[second], background[second])
+    for name, values in (
+        ("simulation", sides.source_weight),
+        ("data less background", sides.target_weight),
+    ):
+        if not values.sum() > 0:
+            raise ValueError(
+                "sample_weight must have a positive sum on each side, but that of "
+                f"{name} is {values.sum():g}."
+            )
+    return sides
 
 
 def check_data_weight(weight: NDArray[np.float64], label: object) -> None:

@@ -51,6 +51,7 @@ class QuantileMap(GradientMap):
         QuantileMap
             The map.
         """
+        source, target = source.load(), target.load()
         gaussian = BuresMap.fit(source, target, shrinkage=1.0)
         x = gaussian.whiten_source(source.x, source.h)
         y = gaussian.whiten_target(target.x, target.h)

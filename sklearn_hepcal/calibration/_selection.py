@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..metrics import ClosureAUC, closure_auc
 from ._conditions import rebalance
+from ._convex_map import ConvexMap
 from ._maps import Array, GradientMap, IdentityMap, Sample
 
 # Rows of each side from which one held-out part is precise enough; fewer are
@@ -21,6 +22,9 @@ _MIN_ROWS = 3
 # by which it must tell a map worse.
 _CLOSURE_ROWS = 1_000
 _CLOSURE_ERRORS = 3.0
+
+# Parts of a network's way from the Gaussian map that a small sample may keep.
+_STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 
 # Fits a map to simulation and data; a third argument brings held-out rows of both.
 Fitter = Callable[[Sample, Sample, tuple[Sample, Sample] | None], GradientMap]
@@ -38,15 +42,18 @@ class Selection(NamedTuple):
     gains : dict of (float, float)
         Gain of every map over the identity, and the standard error of its difference
         to the best map's.
+    strength : float
+        Part that was kept of the way from the Gaussian map to a network's.
     """
 
     name: str
     map: GradientMap
     gains: dict[str, tuple[float, float]]
+    strength: float = 1.0
 
 
 def select_map(
-    fitters: dict[str, Fitter],
+    fitters: Mapping[str, Fitter],
     source: Sample,
     target: Sample,
     *,
@@ -61,8 +68,8 @@ def select_map(
     one moves.
 
     With at least `HOLD_OUT_ROWS` rows a side, one part of them is held out and the
-    maps are fitted to the rest. Fewer rows are cross-validated, and the map is then
-    fitted to all.
+    maps are fitted to the rest. Fewer rows are cross-validated, networks at several
+    strengths, and the map is then fitted to all.
 
     Parameters
     ----------
@@ -93,33 +100,88 @@ def select_map(
         )
     refit = size < HOLD_OUT_ROWS
     if refit:
-        splits = list(_folds(source, target, min(_N_FOLDS, size), rng))
+        splits = _folds(source, target, min(_N_FOLDS, size), rng)
     else:
-        splits = [hold_out(source, target, validation_fraction, rng)]
-    terms: dict[str, list[DualTerms]] = {name: [] for name in fitters}
-    moved: dict[str, list[Sample]] = {name: [] for name in fitters}
-    maps: dict[str, GradientMap] = {}
-    failures: dict[str, np.linalg.LinAlgError] = {}
+        splits = iter([hold_out(source, target, validation_fraction, rng)])
+    trials: dict[str, list[_Trial]] = {name: [] for name in fitters}
+    parts: list[tuple[Sample, Sample]] = []
     for part_x, part_y, held_out in splits:
+        parts.append((held_out[0].load(), held_out[1].load()))
         for name, fitter in fitters.items():
-            try:
-                maps[name] = fitter(part_x, part_y, held_out)
-            except np.linalg.LinAlgError as error:
-                failures[name] = error
-                terms[name].append(_undetermined(*held_out))
-            else:
-                terms[name].append(dual_terms(maps[name], *held_out))
-                moved[name].append(_move(maps[name], *held_out))
-    for name, failure in failures.items():
-        if name not in maps:
-            raise failure
-    gains = compare_gains({name: _pool(parts) for name, parts in terms.items()})
-    tied = within_error(gains)
-    data = [held_out[1] for _, _, held_out in splits]
-    chosen = simplest_that_closes({name: moved[name] for name in tied}, data, rng)
+            trials[name].append(_try(fitter, part_x, part_y, parts[-1], refit))
+    for tried in trials.values():
+        failures = [trial.failure for trial in tried if trial.failure]
+        if len(failures) == len(tried):
+            raise failures[-1]
+    strengths = {name: _best_strength(tried) for name, tried in trials.items()}
+    terms = {name: _pool(tried, strengths[name]) for name, tried in trials.items()}
+    gains = compare_gains(terms)
+    moved = {
+        name: [
+            _move(trial.versions[strengths[name]], *held_out)
+            for trial, held_out in zip(trials[name], parts, strict=True)
+        ]
+        for name in within_error(gains)
+    }
+    chosen = simplest_that_closes(moved, [data for _, data in parts], rng)
+    strength = strengths[chosen]
     if refit:
-        maps[chosen] = fitters[chosen](source, target, None)
-    return Selection(chosen, maps[chosen], gains)
+        fitted = shrunk(fitters[chosen](source, target, None), strength)
+    else:
+        fitted = trials[chosen][-1].versions[strength]
+    return Selection(chosen, fitted, gains, strength)
+
+
+# A map, at one or more strengths, and its terms of the semi-dual on held-out rows; or
+# why the rows did not determine it.
+class _Trial(NamedTuple):
+    versions: dict[float, GradientMap]
+    terms: dict[float, DualTerms]
+    failure: np.linalg.LinAlgError | None = None
+
+
+def _try(
+    fitter: Fitter,
+    source: Sample,
+    target: Sample,
+    held_out: tuple[Sample, Sample],
+    shrink: bool,
+) -> _Trial:
+    try:
+        fitted = fitter(source, target, held_out)
+    except np.linalg.LinAlgError as error:
+        return _Trial({}, {1.0: _undetermined(*held_out)}, error)
+    strengths = _STRENGTHS if shrink and isinstance(fitted, ConvexMap) else (1.0,)
+    versions = {s: shrunk(fitted, s) for s in strengths}
+    return _Trial(versions, {s: dual_terms(m, *held_out) for s, m in versions.items()})
+
+
+def shrunk(fitted: Any, strength: float) -> Any:
+    """Go a part of the way from the Gaussian map to a network's; other maps stay.
+
+    Parameters
+    ----------
+    fitted : map
+        Any map.
+    strength : float
+        The part.
+
+    Returns
+    -------
+    map
+        The map.
+    """
+    if isinstance(fitted, ConvexMap) and strength < 1.0:
+        return fitted.shrunk(strength)
+    return fitted
+
+
+def _best_strength(tried: list[_Trial]) -> float:
+    common = set.intersection(*(set(trial.terms) for trial in tried))
+    return max(
+        sorted(common),
+        key=lambda s: np.nan_to_num(_pool(tried, s).gain()[0], nan=-1e300),
+    )
 
 
 def hold_out(
@@ -249,7 +311,8 @@ def _undetermined(source: Sample, target: Sample) -> DualTerms:
     )
 
 
-def _pool(parts: list[DualTerms]) -> DualTerms:
+def _pool(tried: list[_Trial], strength: float) -> DualTerms:
+    parts = [trial.terms[strength] for trial in tried]
     return DualTerms(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -311,7 +374,7 @@ def simplest_that_closes(
         Name of the map.
     """
     simplest = next(iter(moved))
-    if len(moved) == 1 or not _can_judge(moved[simplest]) or not _can_judge(data):
+    if len(moved) == 1 or min(_n_rows(data), _n_rows(moved[simplest])) < _CLOSURE_ROWS:
         return simplest
     seed = rng.randint(np.iinfo(np.int32).max)
     closures = {name: _closure(parts, data, seed) for name, parts in moved.items()}
@@ -323,29 +386,51 @@ def simplest_that_closes(
     )
 
 
-def _move(candidate: GradientMap, source: Sample, target: Sample) -> Sample:
+def closure_of(candidate: Any, source: Sample, target: Sample) -> ClosureAUC:
+    """Tell what a map makes of simulation from data, by a classifier.
+
+    Parameters
+    ----------
+    candidate : map
+        Anything with the method ``forward(x, h)``.
+    source, target : Sample
+        Rows of both that it was not fitted to.
+
+    Returns
+    -------
+    ClosureAUC
+        The area under the ROC curve, and its error.
+    """
+    return _closure([_move(candidate, source, target)], [target], 0)
+
+
+def _move(candidate: Any, source: Sample, target: Sample) -> Sample:
     source = rebalance(source, target)
     return source._replace(x=candidate.forward(source.x, source.h))
 
 
-# A classifier needs rows, and no weights below zero.
-def _can_judge(parts: list[Sample]) -> bool:
-    weights = np.concatenate([part.w for part in parts])
-    return len(weights) >= _CLOSURE_ROWS and bool((weights >= 0).all())
+def _n_rows(parts: list[Sample]) -> int:
+    return sum(len(part.w) for part in parts)
 
 
+# Rows of negative weight go to the other side, with positive weight: moved simulation
+# and background together are to look like data.
 def _closure(moved: list[Sample], data: list[Sample], seed: int) -> ClosureAUC:
-    (sim, sim_weight), (real, real_weight) = (
-        (
-            np.concatenate([np.hstack([part.x, part.h]) for part in parts]),
-            np.concatenate([part.w for part in parts]),
-        )
-        for parts in (moved, data)
-    )
+    first, second = _table(moved), _table(data)
+    rows, weight = (np.concatenate(pair) for pair in zip(first, second, strict=True))
+    is_data = np.arange(len(rows)) >= len(first[0])
+    is_data ^= weight < 0
     return closure_auc(
-        sim,
-        real,
-        sample_weight_sim=sim_weight,
-        sample_weight_data=real_weight,
+        rows[~is_data],
+        rows[is_data],
+        sample_weight_sim=np.abs(weight[~is_data]),
+        sample_weight_data=np.abs(weight[is_data]),
         random_state=seed,
     )
+
+
+# Coordinates and basis functions in one table, and weights with a sum of one.
+def _table(parts: list[Sample]) -> tuple[Array, Array]:
+    rows = np.concatenate([np.hstack([part.x, part.h]) for part in parts])
+    weight = np.concatenate([part.w for part in parts])
+    return rows, weight / weight.sum()
