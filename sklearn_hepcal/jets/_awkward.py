@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,13 +152,19 @@ def _to_numpy(array: awkward.Array, name: str) -> NDArray:
 # Return one record a jet, with its constituents as a nested list of records.
 def write_awkward(jets: Jets) -> awkward.Array:
     ak = import_optional("awkward", "awkward")
-    fields = named_columns(jets.features, jets.feature_names, jets.labels)
-    nested = named_columns(
-        jets.constituents, jets.constituent_names, jets.constituent_labels
-    )
+    fields = _fields(jets.features, jets.feature_names, jets.labels)
+    nested = _fields(jets.constituents, jets.constituent_names, jets.constituent_labels)
     if nested:
         if "constituents" in fields:
             raise ValueError("A feature or label is named 'constituents'; rename it.")
         records = ak.zip(nested, depth_limit=1)
         fields["constituents"] = ak.unflatten(records, jets.counts)
     return ak.zip(fields, depth_limit=1)
+
+
+# Arrow, and with it parquet, takes only arrays that are contiguous.
+def _fields(
+    table: NDArray, names: tuple[str, ...], labels: Mapping[str, NDArray]
+) -> dict[str, Any]:
+    columns = named_columns(table, names, labels)
+    return {name: np.ascontiguousarray(values) for name, values in columns.items()}

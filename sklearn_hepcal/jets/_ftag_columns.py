@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ._files import suggest
 
+Names = Iterable[str] | None
+
 # Names that stand for the first of these columns that a file has.
 ALIASES = {
     "pt": ("pt", "pt_btagJes"),
@@ -109,9 +111,54 @@ def _missing(
     )
 
 
+# Return the columns of numbers that are known in data and no output of a tagger.
+def measured(columns: Mapping[str, np.dtype]) -> list[str]:
+    return [
+        name
+        for name, dtype in columns.items()
+        if is_number(dtype) and not is_truth(name) and not is_derived(name)
+    ]
+
+
+def as_list(names: Names) -> list[str] | None:
+    if names is None:
+        return None
+    return [names] if isinstance(names, str) else list(names)
+
+
+# Return the columns that are inputs: the names asked for, or the usual ones.
+def find_inputs(
+    names: list[str] | None,
+    columns: Iterable[str],
+    usual: list[str],
+    arguments: tuple[str, str],
+    where: str,
+) -> dict[str, str]:
+    chosen = usual if names is None else names
+    inputs = find_columns(chosen, columns, arguments[0], where)
+    if names is not None:
+        _refuse_truth(set(inputs.values()) - set(usual), arguments)
+    return inputs
+
+
+# Return the columns that are labels: the names asked for, or all that are no inputs.
+def find_others(
+    names: list[str] | None,
+    columns: Iterable[str],
+    usual: list[str],
+    inputs: dict[str, str],
+    argument: str,
+    where: str,
+) -> dict[str, str]:
+    if names is None:
+        names = [n for n in columns if n not in usual and n not in inputs.values()]
+        return dict(zip(names, names, strict=True))
+    return find_columns(names, columns, argument, where)
+
+
 # Refuse inputs that only simulation knows.
-def refuse_truth(columns: Iterable[str], arguments: tuple[str, str]) -> None:
-    truth = [column for column in columns if is_truth(column)]
+def _refuse_truth(columns: Iterable[str], arguments: tuple[str, str]) -> None:
+    truth = sorted(filter(is_truth, columns))
     if truth:
         raise ValueError(
             f"{arguments[0]} must not hold the truth, got {truth}; read such columns "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,31 +10,29 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .._optional import import_optional
+from ._chunks import CHUNK_SIZE
 from ._files import PathLike, suggest
 from ._ftag_columns import (
     ALIASES,
     Layout,
+    Names,
+    as_list,
     check_columns,
-    find_columns,
-    is_derived,
-    is_number,
-    is_truth,
-    refuse_truth,
+    find_inputs,
+    find_others,
+    measured,
 )
 
 Unit = Literal["auto", "GeV", "MeV"]
-Names = Iterable[str] | None
 
 # Above this median pt of the jets, files that do not tell their unit are in MeV.
 MEV_FROM = 2000.0
-# Files are read so many jets at a time: tens of megabytes with their padding.
-CHUNK_SIZE = 10_000
 
 
 # One file, after its layout was found to be as expected.
 class Source(NamedTuple):
     path: Path
-    n_jets: int
+    n_rows: int
     unit: str
 
 
@@ -97,69 +95,27 @@ def open_table(file: Any, name: str, ndim: int, path: Path) -> Any:
 def choose_columns(
     jets: Any, tracks: Any, asked: Sequence[Names], path: Path
 ) -> Layout:
-    features, labels, constituents, constituent_labels = map(_as_list, asked)
+    features, labels, constituents, constituent_labels = map(as_list, asked)
     usual = _noted(jets, "features", ["pt", "eta"])
     arguments = ("features", "labels")
-    inputs = _find_inputs(jets, features, usual, arguments, path)
-    others = _find_others(jets, labels, inputs, [], arguments[1], path)
+    known, where = column_types(jets), place(jets, path)
+    inputs = find_inputs(features, known, usual, arguments, where)
+    others = find_others(labels, known, [], inputs, arguments[1], where)
     if tracks is None:
         if constituents or constituent_labels:
             raise ValueError("Constituents are asked for, but tracks_group is None.")
         return Layout(inputs, others, {}, {})
-    usual = _noted(tracks, "constituents", _measured(tracks))
+    usual = _noted(tracks, "constituents", measured(column_types(tracks)))
     arguments = ("constituents", "constituent_labels")
-    parts = _find_inputs(tracks, constituents, usual, arguments, path)
-    rest = _find_others(tracks, constituent_labels, parts, usual, arguments[1], path)
+    known, where = column_types(tracks), place(tracks, path)
+    parts = find_inputs(constituents, known, usual, arguments, where)
+    rest = find_others(constituent_labels, known, usual, parts, arguments[1], where)
     return Layout(inputs, others, parts, rest)
-
-
-def _as_list(names: Names) -> list[str] | None:
-    if names is None:
-        return None
-    return [names] if isinstance(names, str) else list(names)
 
 
 # Return the inputs that the writer noted, if it was ours.
 def _noted(table: Any, argument: str, otherwise: list[str]) -> list[str]:
     return list(table.attrs[argument]) if argument in table.attrs else otherwise
-
-
-# Return the columns of numbers that are known in data and no output of a tagger.
-def _measured(table: Any) -> list[str]:
-    return [
-        name
-        for name, dtype in column_types(table).items()
-        if is_number(dtype) and not is_truth(name) and not is_derived(name)
-    ]
-
-
-def _find_inputs(
-    table: Any,
-    names: list[str] | None,
-    usual: list[str],
-    arguments: tuple[str, str],
-    path: Path,
-) -> dict[str, str]:
-    chosen = usual if names is None else names
-    inputs = find_columns(chosen, column_types(table), arguments[0], place(table, path))
-    if names is not None:
-        refuse_truth(inputs.values(), arguments)
-    return inputs
-
-
-def _find_others(
-    table: Any,
-    names: list[str] | None,
-    inputs: dict[str, str],
-    usual: list[str],
-    argument: str,
-    path: Path,
-) -> dict[str, str]:
-    known = column_types(table)
-    if names is None:
-        names = [n for n in known if n not in usual and n not in inputs.values()]
-        return dict(zip(names, names, strict=True))
-    return find_columns(names, known, argument, place(table, path))
 
 
 def place(table: Any, path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .._optional import import_optional
-from ._files import PathLike, find_files
-from ._ftag_columns import Layout, to_gev
-from ._ftag_file import (
+from ._chunks import (
     CHUNK_SIZE,
-    Names,
+    Selection,
+    check_chunks,
+    find_ranges,
+    select,
+    stack_columns,
+)
+from ._files import PathLike, find_files
+from ._ftag_columns import Layout, Names, to_gev
+from ._ftag_file import (
     Source,
     Unit,
     choose_columns,
@@ -24,8 +30,6 @@ from ._ftag_file import (
 )
 from ._jets import Jets
 from ._ragged import counts_to_offsets
-
-Selection = Callable[[Jets], NDArray[np.bool_]]
 
 
 def read_ftag_h5(
@@ -243,39 +247,27 @@ def iterate_ftag_h5(
     [50. 80.]
     [30.]
     """
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
+    check_chunks(chunk_size, selection)
     if unit not in ("auto", "GeV", "MeV"):
         raise ValueError(f"unit must be 'auto', 'GeV' or 'MeV', got {unit!r}.")
-    if selection is not None and not callable(selection):
-        raise TypeError(
-            "selection must be a function of jets that returns a boolean array, "
-            f"got {type(selection).__name__}."
-        )
     groups = (jets_group, tracks_group)
     asked = (features, labels, constituents, constituent_labels)
     files = find_files(path)
     with opened(files[0], groups) as (jets, tracks):
         layout = choose_columns(jets, tracks, asked, files[0])
     sources = [inspect_file(file, groups, layout, unit) for file in files]
-    rows = slice(start, stop).indices(sum(source.n_jets for source in sources))
-    spans = list(_spans(sources, rows[0], rows[1], chunk_size))
+    spans = list(_spans(find_ranges(sources, start, stop), chunk_size))
     return _stream(spans, groups, layout, selection, verbose)
 
 
-# Return the ranges of rows to read, file by file.
+# Cut ranges of rows into chunks.
 def _spans(
-    sources: list[Source], start: int, stop: int, chunk_size: int
+    ranges: list[tuple[Source, int, int]], chunk_size: int
 ) -> Iterator[tuple[Source, int, int]]:
-    empty = True
-    for source in sources:
-        low, high = max(start, 0), min(stop, source.n_jets)
-        for first in range(low, high, chunk_size):
-            empty = False
+    for source, low, high in ranges:
+        # an empty range is one chunk
+        for first in range(low, max(high, low + 1), chunk_size):
             yield source, first, min(first + chunk_size, high)
-        start, stop = start - source.n_jets, stop - source.n_jets
-    if empty:
-        yield sources[0], 0, 0
 
 
 def _stream(
@@ -293,17 +285,7 @@ def _stream(
                 chunk = _read_rows(jets, tracks, slice(low, high), layout, source.unit)
             bar.set_postfix_str(f"{source.path.name} in {source.unit}")
             bar.update(high - low)
-            yield chunk if selection is None else _select(chunk, selection)
-
-
-def _select(jets: Jets, selection: Selection) -> Jets:
-    keep = np.asarray(selection(jets))
-    if keep.dtype != np.bool_ or keep.shape != jets.shape:
-        raise ValueError(
-            f"selection must return a boolean array of shape {jets.shape}, got "
-            f"dtype {keep.dtype} and shape {keep.shape}."
-        )
-    return jets[keep]
+            yield select(chunk, selection)
 
 
 def _read_rows(jets: Any, tracks: Any, rows: slice, layout: Layout, unit: str) -> Jets:
@@ -358,16 +340,11 @@ def _decode(values: NDArray, dtype: np.dtype) -> NDArray:
     return np.char.decode(values, text.encoding)
 
 
-# Stack the inputs into a table of the least type that holds them, float32 at least.
 def _stack(
     columns: Mapping[str, NDArray], chosen: dict[str, str], n_rows: int, unit: str
 ) -> NDArray[np.floating]:
     inputs = [_convert(columns[column], column, unit) for column in chosen.values()]
-    dtype = np.result_type(np.float32, *(values.dtype for values in inputs))
-    table = np.empty((n_rows, len(inputs)), dtype=dtype)
-    for i, values in enumerate(inputs):
-        table[:, i] = values
-    return table
+    return stack_columns(inputs, n_rows)
 
 
 def _labels(

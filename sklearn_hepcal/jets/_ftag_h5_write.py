@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .._optional import import_optional
+from ._chunks import CHUNK_SIZE
 from ._files import PathLike, replacing
-from ._ftag_file import CHUNK_SIZE
 from ._jets import Jets
 from ._parts import named_columns
 from ._ragged import position_in_jet
@@ -183,10 +183,10 @@ def _note(table: Any, argument: str, names: tuple[str, ...]) -> None:
     table.attrs[argument] = np.array(names, dtype=h5py.string_dtype())
 
 
-def blocks(n_rows: int, verbose: int) -> Iterator[slice]:
+def blocks(n_rows: int, verbose: int, chunk_size: int = CHUNK_SIZE) -> Iterator[slice]:
     with tqdm(total=n_rows, unit="jet", disable=not verbose) as bar:
-        for first in range(0, n_rows, CHUNK_SIZE):
-            rows = slice(first, min(first + CHUNK_SIZE, n_rows))
+        for first in range(0, n_rows, chunk_size):
+            rows = slice(first, min(first + chunk_size, n_rows))
             yield rows
             bar.update(rows.stop - first)
 

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import check_array
 
 from .._flavours import flavour
-from .._optional import import_optional
 from ._files import PathLike, replacing
-from ._ftag_file import open_table, readable
-from ._ftag_h5_write import COMPRESSION, blocks, write_rows
+from ._ftag_file import opened
+from ._ftag_rewrite import rewrite_table
 
 
 def write_ftag_scores(
@@ -92,21 +91,15 @@ def write_ftag_scores(
         raise FileNotFoundError(f"There is no file {target}.")
     columns = _score_columns(name, classes)
     scores = _check_scores(proba, columns, np.dtype(dtype))
-    h5py = import_optional("h5py", "hdf5")
+    with opened(target, (jets_group, None)) as (jets, _):
+        _check_fit(jets, columns, len(scores), overwrite, target)
+    types = dict.fromkeys(columns, scores.dtype)
+
+    def add(_: NDArray[np.void], rows: slice) -> dict[str, NDArray]:
+        return dict(zip(columns, scores[rows].T, strict=True))
+
     with replacing(target) as part:
-        with readable(target):
-            source = h5py.File(target, "r")
-        with source, h5py.File(part, "x") as copy:
-            old = open_table(source, jets_group, 1, target)
-            _check_fit(old, columns, len(scores), overwrite, target)
-            _copy_except(source, copy, old.name)
-            new = _create_alike(copy, old, dict.fromkeys(columns, scores.dtype))
-            for rows in blocks(len(old), verbose):
-                with readable(target):
-                    kept = old[rows]
-                values = {column: kept[column] for column in old.dtype.names}
-                values |= zip(columns, scores[rows].T, strict=True)
-                write_rows(new, values, rows)
+        rewrite_table(target, part, jets_group, types, add, verbose=verbose)
         shutil.copymode(target, part)
 
 
@@ -163,42 +156,3 @@ def _check_fit(
     known = [column for column in columns if column in table.dtype.names]
     if known and not overwrite:
         raise ValueError(f"{path} has columns {known}; overwrite=True replaces them.")
-
-
-# Copy all of a group but one dataset; compressed data are copied as they are.
-def _copy_except(source: Any, target: Any, skip: str) -> None:
-    h5py = import_optional("h5py", "hdf5")
-    _copy_attributes(source, target)
-    for name in source:
-        link = source.get(name, getlink=True)
-        place = f"{source.name.rstrip('/')}/{name}"
-        if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)):
-            target[name] = link
-        elif skip.startswith(f"{place}/"):
-            _copy_except(source[name], target.create_group(name), skip)
-        elif skip != place:
-            with readable(source.file.filename):
-                source.copy(name, target, name)
-
-
-def _copy_attributes(source: Any, target: Any) -> None:
-    for name, value in source.attrs.items():
-        target.attrs[name] = value
-
-
-# Create a table as another one, with some columns more or of another type.
-def _create_alike(file: Any, old: Any, columns: dict[str, np.dtype]) -> Any:
-    types = {name: old.dtype[name] for name in old.dtype.names} | columns
-    storage: dict[str, Any] = COMPRESSION
-    # the storage of virtual and external tables is that of other files
-    if not (old.is_virtual or old.external):
-        storage = {"dcpl": old.id.get_create_plist(), "chunks": old.chunks}
-    new = file.create_dataset(
-        old.name,
-        shape=old.shape,
-        maxshape=old.maxshape,
-        dtype=np.dtype(list(types.items())),
-        **storage,
-    )
-    _copy_attributes(old, new)
-    return new
