@@ -16,14 +16,14 @@ from ._packing import read_arrays, read_bundled, unpack_ranks, wrap_angle
 
 _SIDES = ("sim", "data")
 _FILES = {"sim": "dijets_mc.npz", "data": "dijets_data.npz"}
-_KINEMATICS = ("pt", "eta", "phi", "mass")
-_CALORIMETER = (
+KINEMATICS = ("pt", "eta", "phi", "mass")
+CALORIMETER = (
     *("f_em12", "f_em3", "f_tile0", "f_tile1", "f_tile2"),
     *("f_charged", "n_track", "w_track", "lead_track_frac"),
     *("n90", "n_segments", "w_calo", "n_tower"),
 )
-_CONSTITUENTS = ("pt", "eta", "phi", "em_fraction")
-_MAX_TOWERS = 30
+CONSTITUENTS = ("pt", "eta", "phi", "em_fraction")
+MAX_TOWERS = 30
 # of the angles between towers and jet axis, and of em_fraction, in files
 _STEPS_PER_RADIAN = 254
 _STEPS_OF_FRACTION = 255
@@ -36,8 +36,8 @@ _ARRAYS = (
 # Return the events of one side with the names and shapes of a full file.
 def _read_bundled(side: str) -> dict[str, NDArray]:
     c = read_bundled("dijets.npz", prefix=f"{side}_")
-    counts = np.minimum(c["n_tower"], _MAX_TOWERS)
-    filled = np.arange(_MAX_TOWERS) < counts[:, None]
+    counts = np.minimum(c["n_tower"], MAX_TOWERS)
+    filled = np.arange(MAX_TOWERS) < counts[:, None]
     drop = np.cumsum(unpack_ranks(c["tower_log_drop"], filled), axis=1)
     towers = {
         "c_pt": np.where(filled, np.exp(c["log_pt"][:, None] - drop), 0),
@@ -47,7 +47,7 @@ def _read_bundled(side: str) -> dict[str, NDArray]:
     }
     kin = [np.exp(c["log_pt"]), c["eta"], wrap_angle(c["phi"]), np.expm1(c["log_mass"])]
     truth = [np.exp(c["log_truth_pt"]), np.expm1(c["log_truth_mass"])]
-    gsc = [c[name] for name in _CALORIMETER]
+    gsc = [c[name] for name in CALORIMETER]
     jets = {
         "kin": np.column_stack(kin),
         "truth": np.column_stack(truth),
@@ -61,7 +61,7 @@ def _read_bundled(side: str) -> dict[str, NDArray]:
         "mu": c["mu"],
         "npv": c["npv"],
         "jet3": np.expm1(c["log_jet3_pt"])[:, None],
-        "gsc_names": np.array(_CALORIMETER),
+        "gsc_names": np.array(CALORIMETER),
         **{name: a.reshape(-1, 2, *a.shape[1:]) for name, a in jets.items()},
     }
 
@@ -102,8 +102,8 @@ def _to_jets(events: Mapping[str, NDArray], domain: int) -> Jets:
     return Jets.from_padded(
         np.stack(constituents, axis=-1).reshape(2 * len(kin), -1, len(constituents)),
         features=np.concatenate(features, axis=-1).reshape(2 * len(kin), -1),
-        feature_names=[*_KINEMATICS, *events["gsc_names"].tolist(), "mu", "npv"],
-        constituent_names=_CONSTITUENTS,
+        feature_names=[*KINEMATICS, *events["gsc_names"].tolist(), "mu", "npv"],
+        constituent_names=CONSTITUENTS,
         labels={
             **{name: a.reshape(-1) for name, a in of_jets.items()},
             **{name: np.repeat(a, 2) for name, a in of_events.items()},

@@ -15,10 +15,10 @@ from ._packing import read_bundled, unpack_ranks, wrap_angle
 
 Columns = dict[str, NDArray]
 
-_FEATURES = ("pt", "eta")
-_FLAVOUR = "HadronConeExclTruthLabelID"
+FEATURES = ("pt", "eta")
+FLAVOUR = "HadronConeExclTruthLabelID"
 # Columns of small integers that are bundled as one, and how many values each has.
-_JET_TRUTH = {_FLAVOUR: 6, "n_truth_b": 4, "n_truth_c": 6}
+_JET_TRUTH = {FLAVOUR: 6, "n_truth_b": 4, "n_truth_c": 6}
 _TRACK_TRUTH = {"ftagTruthOriginLabel": 8, "ftagTruthVertexIndex": 7}
 _TRACK_KIND = {
     "positive": 2,
@@ -34,7 +34,7 @@ _BUNDLED = (
     *("log_ptfrac", "deta", "dphi", *_SIGNIFICANCES),
     *("log_d0_error", "log_z0_error", "log_smearing", "track_kind", "track_truth"),
 )
-_CONSTITUENTS = (
+CONSTITUENTS = (
     *("pt", "qOverP", "deta", "dphi", "dr", "ptfrac", "d0", "z0SinTheta"),
     *("d0Uncertainty", "z0SinThetaUncertainty", "qOverPUncertainty"),
     *("phiUncertainty", "thetaUncertainty"),
@@ -104,14 +104,14 @@ def _read() -> Jets:
     counts = jets["n_tracks"]
     filled = np.arange(counts.max()) < counts[:, None]
     of_tracks = {name: unpack_ranks(columns[name], filled)[filled] for name in _BUNDLED}
-    axis = (np.repeat(jets[name], counts) for name in _FEATURES)
+    axis = (np.repeat(jets[name], counts) for name in FEATURES)
     tracks = _read_tracks(of_tracks, *axis)
     return Jets(
-        features=np.column_stack([jets.pop(name) for name in _FEATURES]),
-        constituents=np.column_stack([tracks[name] for name in _CONSTITUENTS]),
+        features=np.column_stack([jets.pop(name) for name in FEATURES]),
+        constituents=np.column_stack([tracks[name] for name in CONSTITUENTS]),
         offsets=np.append(0, np.cumsum(counts)),
-        feature_names=_FEATURES,
-        constituent_names=_CONSTITUENTS,
+        feature_names=FEATURES,
+        constituent_names=CONSTITUENTS,
         labels=jets,
         constituent_labels=_split(of_tracks["track_truth"], _TRACK_TRUTH),
     )
@@ -224,7 +224,7 @@ def load_flavour_jets(
         n_jets = len(jets)
     check_scalar(n_jets, "n_jets", Integral, min_val=1, max_val=len(jets))
     jets = jets[:n_jets]
-    target = jets.labels[_FLAVOUR].copy()
+    target = jets.labels[FLAVOUR].copy()
     if return_X_y:
         return jets, target
     descr = resources.files(__package__).joinpath("data", "flavour_jets.rst")
