@@ -316,6 +316,17 @@ class BaseTagger(BaseEstimator):
         rows = _dataset(self._model.inputs, jets, dtype)
         return np.concatenate(evaluate(self._model.network, rows, function, dtype))
 
+    # What the head makes of latent vectors.
+    def _evaluate_head(self, latent: Array) -> Array:
+        import torch
+
+        from .nn import load_module
+
+        dtype = torch.float64 if self.precision == "double" else torch.float32
+        network: Any = load_module(self._model.network, dtype=dtype)
+        with torch.inference_mode():
+            return network.head(torch.tensor(latent, dtype=dtype)).numpy()
+
 
 def _dataset(
     inputs: TaggerInputs, jets: Jets, dtype: Any = None, **columns: NDArray

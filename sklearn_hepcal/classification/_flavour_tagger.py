@@ -13,7 +13,7 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_scalar
+from sklearn.utils import check_array, check_scalar
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
@@ -411,6 +411,37 @@ class FlavourTaggerClassifier(
             All that the network predicts of a jet is a function of them.
         """
         return self._evaluate(X, lambda network, batch: network.encode(**batch)[1])
+
+    def predict_proba_from_latent(self, Z: ArrayLike) -> Array:
+        """Estimate the probabilities of the classes from latent vectors.
+
+        ``predict_proba_from_latent(transform(X))`` is ``predict_proba(X)``. Latent
+        vectors that were calibrated in between, by `OTCalibrator` for example, give
+        calibrated probabilities.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_dim)
+            Latent vectors, in the columns of `transform`.
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            The probabilities, in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If Z has another number of columns, or is not finite.
+        """
+        check_is_fitted(self)
+        latent = check_array(Z, dtype=np.float64, input_name="Z")
+        if latent.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z must have the {self._n_features_out} columns of the latent vectors "
+                f"that transform returns, got {latent.shape[1]}."
+            )
+        return softmax(self._evaluate_head(latent), axis=1)
 
     @property
     def _n_features_out(self) -> int:

@@ -43,6 +43,16 @@ def test_infinite_inputs(fitted, where, message, value):
             method(jets)
 
 
+def test_the_head_alone(fitted):
+    latent = fitted.transform(JETS)
+    proba = fitted.predict_proba_from_latent(latent)
+    np.testing.assert_allclose(proba, fitted.predict_proba(JETS), rtol=1e-10)
+    with pytest.raises(ValueError, match=r"Z must have the \d+ columns"):
+        fitted.predict_proba_from_latent(latent[:, :-1])
+    with pytest.raises(ValueError, match="Z contains NaN"):
+        fitted.predict_proba_from_latent(np.full_like(latent, np.nan))
+
+
 def test_values_that_are_very_large():
     jets = JETS.replace(constituents=spoiled(JETS.constituents, 1e100))
     proba = tagger().fit(jets, Y).predict_proba(jets)
