@@ -1,12 +1,14 @@
 """Maps of known problems: accuracy, closure and cost, against Makkuva's minimax game.
 
     python tests/benchmarks/bench_transport.py
+    python tests/benchmarks/bench_transport.py --problems icnn-8 --flow --peers
     python tests/benchmarks/bench_transport.py --problems icnn-8 --seeds 0 --dump FILE
 
 UVP is the unexplained variance of the map in per cent, on fresh rows. The closure AUC
 is that of boosted trees on fresh simulation, drawn at the conditions' spectrum of the
 data, against fresh data; the truth map's own is its floor. The peer plays for as many
 CPU seconds as the fit of `picnn` took. Times are CPU seconds of one thread.
+`--flow` adds the solver "flow", which needs zuko.
 """
 
 from _timing import Table, cpu_seconds
@@ -39,23 +41,30 @@ class Case:
     dim: int
     conditional: bool
     uvp: float
-    auc: float | None  # None: the truth map's own + 0.015
+    auc: float | str | None  # "truth": the truth map's own + 0.015; None: no target
+    n_samples: int = 50_000  # of each side
 
     def problem(self, n_samples, seed):
         return make_transport_problem(
-            n_samples,
+            n_samples or self.n_samples,
             dim=self.dim,
             kind=self.kind,
             conditional=self.conditional,
             random_state=seed,
         )
 
+    def auc_target(self, truth_auc):
+        return truth_auc + 0.015 if self.auc == "truth" else self.auc
+
 
 CASES = {
-    "icnn-2": Case("icnn", 2, False, 0.1, None),
-    "icnn-8": Case("icnn", 8, False, 0.35, 0.54),
+    "icnn-2": Case("icnn", 2, False, 0.1, "truth"),
+    "icnn-8": Case("icnn", 8, False, 0.35, 0.53),
+    "icnn-16": Case("icnn", 16, False, 1.0, 0.53),
+    "icnn-32": Case("icnn", 32, False, 1.5, 0.53),
+    "icnn-64": Case("icnn", 64, False, 3.0, None, n_samples=20_000),
     "icnn-3-given-c": Case("icnn", 3, True, 0.45, 0.55),
-    "monotone-2": Case("monotone", 2, False, 0.1, None),
+    "monotone-2": Case("monotone", 2, False, 0.1, "truth"),
     "monotone-8": Case("monotone", 8, False, 0.35, 0.54),
 }
 
@@ -92,6 +101,11 @@ class Judge:
         moved = transform(self.X_matched)
         return closure_auc(moved, self.X_data, random_state=self.seed).auc
 
+    def violations(self, transform, conditions):
+        return monotonicity_violations(
+            transform, self.X, conditions=conditions, random_state=self.seed
+        )
+
 
 def fit_peer(problem, settings, cpu_budget, seed):
     weight = None
@@ -106,45 +120,47 @@ def microseconds_per_event(transform, X):
     return 1e6 * min(times) / len(X)
 
 
+def fit_own(solver, problem, seed):
+    """The fitted calibrator and its CPU seconds."""
+    model = OTCalibrator(
+        solver=solver, conditions=problem.conditions or None, random_state=seed
+    )
+    return cpu_seconds(lambda: model.fit_samples(problem.X_sim, problem.X_data))
+
+
 def run(name, seed, tables, args):
     case = CASES[name]
+    first = f"{name} seed {seed}"
     problem = case.problem(args.n_samples, seed)
     judge = Judge(problem, case.dim, seed + 1000)
-    fits = {}
-    for solver in ("bures", "picnn"):
-        model = OTCalibrator(
-            solver=solver, conditions=problem.conditions or None, random_state=seed
-        )
-        fits[solver] = cpu_seconds(
-            lambda model=model: model.fit_samples(problem.X_sim, problem.X_data)
-        )
-    (bures, _), (picnn, fit_cpu) = fits["bures"], fits["picnn"]
+    bures, _ = fit_own("bures", problem, seed)
+    picnn, fit_cpu = fit_own("picnn", problem, seed)
     maps = [np.copy, bures.transform, picnn.transform]
     uvps = [judge.uvp(transform) for transform in maps]
     aucs = [judge.auc(transform) for transform in [*maps, problem.true_map]]
-    auc_target = aucs[-1] + 0.015 if case.auc is None else case.auc
-    accuracy, cost = tables
+    auc_target = case.auc_target(aucs[-1])
+    accuracy, cost, flows = tables
     accuracy.row(
-        f"{name} seed {seed}",
+        first,
+        str(len(problem.X_sim)),
         *(f"{value:.3f}" for value in uvps),
         f"<= {case.uvp:.2f}",
         *(f"{value:.3f}" for value in aucs),
-        f"<= {auc_target:.3f}",
-    )
-    violations = monotonicity_violations(
-        picnn.transform, judge.X, conditions=problem.conditions, random_state=seed
+        "none" if auc_target is None else f"<= {auc_target:.3f}",
     )
     cells = [
         f"{fit_cpu:.1f}",
         f"{microseconds_per_event(picnn.transform, judge.X):.2f}",
-        str(violations),
+        str(judge.violations(picnn.transform, problem.conditions)),
         str(picnn.selection_),
     ]
     for peer_name in args.peers:
         peer = fit_peer(problem, SETTINGS[peer_name], fit_cpu, seed)
         uvp = judge.uvp(peer.transform)
         cells += [f"{uvp:.3f}", f"{uvp / uvps[-1]:.1f}"]
-    cost.append((f"{name} seed {seed}", cells))
+    cost.append((first, cells))
+    if args.flow:
+        flows.append((first, flow_cells(problem, judge, seed)))
     if args.dump:
         np.savez(
             args.dump,
@@ -157,13 +173,26 @@ def run(name, seed, tables, args):
         )
 
 
+def flow_cells(problem, judge, seed):
+    flow, flow_cpu = fit_own("flow", problem, seed)
+    return [
+        f"{judge.uvp(flow.transform):.3f}",
+        f"{judge.auc(flow.transform):.3f}",
+        f"{flow_cpu:.1f}",
+        str(judge.violations(flow.transform, problem.conditions)),
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--n-samples", type=int, default=50_000)
+    parser.add_argument("--n-samples", type=int, help="default: the problem's own")
     parser.add_argument("--peers", nargs="*", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--dump", help="npz file for bench_ott_jax.py")
+    parser.add_argument("--flow", action="store_true", help='add the solver "flow"')
+    parser.add_argument(
+        "--dump", help="npz file for bench_ott_jax.py and bench_sampled_maps.py"
+    )
     args = parser.parse_args()
     if args.dump and (
         len(args.problems) * len(args.seeds) > 1 or CASES[args.problems[0]].conditional
@@ -172,13 +201,14 @@ def main():
     torch.set_num_threads(1)
 
     accuracy = Table(
-        f"Accuracy, {args.n_samples} rows a side: UVP [%] and closure AUC",
-        f"{'problem':22}|identity|Bures|picnn|target|AUC id.|Bures|picnn|truth| target",
+        "Accuracy: UVP [%] and closure AUC",
+        f"{'problem':22}|rows a side|identity|Bures|picnn|target|AUC id.|Bures|picnn"
+        "|truth| target",
     )
-    costs = []
+    costs, flows = [], []
     for name in args.problems:
         for seed in args.seeds:
-            run(name, seed, (accuracy, costs), args)
+            run(name, seed, (accuracy, costs, flows), args)
     cost = Table(
         "Cost of picnn (targets: 30 s, 5 us, 0), and UVP [%] of Makkuva's game in the "
         "same time, with its ratio to picnn's (target: >= 5)",
@@ -187,6 +217,13 @@ def main():
     )
     for first, cells in costs:
         cost.row(first, *cells)
+    if flows:
+        table = Table(
+            "The flow, which nothing makes monotone",
+            f"{'problem':22}|UVP [%]|AUC|fit CPU s|violations",
+        )
+        for first, cells in flows:
+            table.row(first, *cells)
 
 
 if __name__ == "__main__":
