@@ -66,7 +66,7 @@ class Annulus(Shape):
 # The made-up jets have an outer radius of 0.4, and an inner one that grows from jet to
 # jet. Directions are smeared by 0.02 radians, and a tenth of the momentum is noise that
 # falls anywhere.
-N_JETS, OUTER = 40, 0.4
+N_JETS, OUTER = 24, 0.4
 rng = np.random.default_rng(0)
 
 
@@ -163,7 +163,7 @@ def draw_fits(axis, sample, number, limit):
 
 
 figure, axes = plt.subplots(1, 3, figsize=(13.5, 4.5), layout="constrained")
-draw_fits(axes[0], "hollow", 21, 0.8)
+draw_fits(axes[0], "hollow", 13, 0.8)
 axes[0].set_title("a jet with a hole")
 width = fits["quarks and gluons"]["disk"]["disk0_radius"].to_numpy()
 widest = np.argmax(width * (parton_jets.labels["quark"] == 0))
@@ -186,6 +186,6 @@ print(f"Saved {outputs.resolve() / 'custom_shape.png'}")
 # What it shows
 # -------------
 # Made-up jets are closer to an annulus than to a ring or a disk, and their radii are
-# found to a few hundredths; a hole smaller than 0.1 is lost among the particles. Jets
-# from quarks and gluons nearly all choose an annulus without a hole: they are densest
-# in the middle. There a point in the centre, ``WithCentre(Annulus())``, says more.
+# found to a few hundredths; a hole smaller than 0.05 is lost among the particles. Jets
+# from quarks and gluons mostly choose an annulus without a hole: they are densest in
+# the middle. There a point in the centre, ``WithCentre(Annulus())``, says more.

@@ -72,7 +72,7 @@ def score(**params):
         use_constituents=True,
         phi_layer_sizes=(32,),
         latent_dim=16,
-        max_epochs=6,
+        max_epochs=4,
         random_state=SEED,
         **params,
     ).set_fit_request(event_id=True)
@@ -100,7 +100,7 @@ def score(**params):
 # nothing else. The other ones are Optuna's choice, which maximises the first score, and
 # avoids what breaks the limits.
 GIVEN_FACTORS = (0.0, 1.0, 10.0)
-N_TRIALS = 7
+N_TRIALS = 5
 
 
 def objective(trial):
@@ -119,7 +119,7 @@ def objective(trial):
 
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-sampler = optuna.samplers.TPESampler(seed=SEED, n_startup_trials=5)
+sampler = optuna.samplers.TPESampler(seed=SEED, n_startup_trials=4)
 study = optuna.create_study(direction="maximize", sampler=sampler)
 default = AsymmetryJERRegressor()
 for factor in GIVEN_FACTORS:

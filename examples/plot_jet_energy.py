@@ -63,11 +63,18 @@ train, test = next(split.split(true_pt, groups=dijets.event_id))
 # Fits
 # ----
 # The regressions learn the logarithm of the true pT, whose resolution is the relative
-# one and varies little over a spectrum of two orders of magnitude.
+# one and varies little over a spectrum of two orders of magnitude. Their networks
+# of towers are smaller than by default, and trained in some 60 % of the usual time,
+# which loses little here.
 fits = {
-    name: GaussianAnsatzRegressor(backbone, random_state=0).fit(
-        X[train], np.log(true_pt[train])
-    )
+    name: GaussianAnsatzRegressor(
+        backbone,
+        phi_layer_sizes=(32, 32),
+        latent_dim=32,
+        n_shuffles=4,
+        max_epochs=26,
+        random_state=0,
+    ).fit(X[train], np.log(true_pt[train]))
     for name, (backbone, X) in inputs.items()
 }
 calibrated, sigma, information = {"towers": measured_pt[test]}, {}, {}

@@ -24,7 +24,7 @@ from sklearn_hepcal.shapes import make_observable
 # ------
 # A toy whose truth is known: three jets in a square window, each with a hard core and
 # with particles all over an ellipse. To them comes pile-up, a quarter of the energy.
-N_EVENTS, N_JETS = 5, 3
+N_EVENTS, N_JETS = 4, 3
 HALF_WINDOW = 1.0
 PILEUP = 0.25
 rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ events, origins, ellipses = zip(*(make_event() for _ in range(N_EVENTS)), strict
 finder = make_observable(
     "n_ellipsiness", N_JETS, R=HALF_WINDOW, with_centre=True, pileup=True
 )
-finder.set_params(n_nodes=256, n_init=16).set_output(transform="pandas")
+finder.set_params(n_nodes=256, n_init=9).set_output(transform="pandas")
 found = finder.fit_transform(list(events))
 
 # %%

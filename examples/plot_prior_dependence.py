@@ -29,22 +29,29 @@ from sklearn_hepcal.regression import GaussianAnsatzRegressor
 # %%
 # One detector, two spectra
 # -------------------------
-# The truth is normal with a standard deviation of 2.5, or uniform between -5 and 5.
+# The truth is normal with a standard deviation of 2.5, or uniform between -5 and 5. The
+# Gaussian Ansatz is trained in half the usual time, which loses little here.
 PRIORS = ("normal", "uniform")
-N_EVENTS = 50_000
+N_EVENTS = 30_000
 problems = {
     prior: make_resolution_problem(N_EVENTS, prior=prior, random_state=0)
     for prior in PRIORS
 }
 ours = {
-    prior: GaussianAnsatzRegressor(random_state=0).fit(problem.X, problem.y)
+    prior: GaussianAnsatzRegressor(
+        n_shuffles=4, n_mi_shuffles=16, max_epochs=12, random_state=0
+    ).fit(problem.X, problem.y)
     for prior, problem in problems.items()
 }
 squared_error = {
     prior: make_pipeline(
         StandardScaler(),
         MLPRegressor(
-            hidden_layer_sizes=(32, 32, 32), early_stopping=True, random_state=0
+            hidden_layer_sizes=(32, 32, 32),
+            batch_size=500,
+            learning_rate_init=0.003,
+            early_stopping=True,
+            random_state=0,
         ),
     ).fit(problem.X, problem.y)
     for prior, problem in problems.items()
@@ -96,6 +103,7 @@ for name, fits, colour in [
             fits[prior].predict(X_new),
             bins=edges,
             kind="difference",
+            n_bootstrap=2,  # for the errors of modes, which are not shown
             random_state=0,
         )
         axes[2].errorbar(

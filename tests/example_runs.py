@@ -11,12 +11,13 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
 # Their tests are modules of their own, which run side by side.
+CALIBRATION = ("control_regions", "decorrelation", "latent_closure")
 DIJETS = ("dijet_resolution", "hyperparameter_search")
 TAGGING = ("fine_tuning", "flavour_tagging")
 TRANSPORT = ("data_based_calibration", "flavour_calibration", "solvers")
 OTHERS = sorted(
     {path.stem.removeprefix("plot_") for path in FOLDER.glob("plot_*.py")}
-    - {*DIJETS, *TAGGING, *TRANSPORT}
+    - {*CALIBRATION, *DIJETS, *TAGGING, *TRANSPORT}
 )
 OPTIONAL = {"flavour_tagging": "yaml", "hyperparameter_search": "optuna"}
 
@@ -44,7 +45,7 @@ def check_figure(name, folder):
 # Rows of the table below a line that starts with `title`: for every cell its numbers.
 # Cells are at least two spaces and numbers one "±" apart; "-" is an empty cell.
 def read_table(output, title):
-    _, _, *lines = output[output.index(title) :].partition("\n\n")[0].split("\n")
+    _, _, *lines = output[output.index(title) :].partition("\n\n")[0].splitlines()
     rows = [re.split(r"\s{2,}", line.strip()) for line in lines]
     return {
         name: [

@@ -28,7 +28,7 @@ def test_asymmetry_in_a_loss_gives_constants_and_negative_momenta(dijet_slice):
         assert constant["asymmetry"] < 0.5
         assert constant["jer"] > dijet_slice["measured"]["jer"]
     starts = dijet_slice.filter(like="linear, f = 10")
-    assert starts.shape[1] == 5
+    assert starts.shape[1] == 3
     assert starts.loc["low"].min() < 0
     for name in [*starts, "softplus, f = 10", "softplus, all, f = 50"]:
         assert dijet_slice[name]["closure"] > 30
@@ -51,15 +51,14 @@ def test_asymmetry_in_a_loss_shrinks(dijet_slice):
 
 def test_calibration_at_fixed_truth_does_not_cheat(dijet_slice):
     measured, exact = dijet_slice["measured"], dijet_slice["exact"]
-    for name in ("supervised", "joint, f = 1", "joint, f = 10"):
+    for name in ("supervised", "joint, f = 10"):
         ours = dijet_slice[name]
         assert ours["closure"] < 0.5
         assert ours["low"] > 0
         assert abs(ours["correlation"]) < 0.05
         assert ours["asymmetry"] > 1.05 * dijet_slice["true"]["asymmetry"]
         assert ours["jer"] < min(0.6 * measured["jer"], 1.1 * exact["jer"])
-    for name in ("supervised", "joint, f = 1"):
-        assert dijet_slice[name]["jer"] < 1.06 * exact["jer"]
+    assert dijet_slice["supervised"]["jer"] < 1.06 * exact["jer"]
 
 
 def test_asymmetries_correct_data(run):
@@ -83,7 +82,7 @@ def test_asymmetries_correct_data(run):
 
 def test_search_selects_what_closes(run):
     output, _ = run("hyperparameter_search")
-    trials = read_table(output, "7 trials")
+    trials = read_table(output, "5 trials")
     selected = int(re.search(r"selects trial (\d)", output)[1])
     closure, asymmetry, jer, jer_data = (
         np.array([row[k][0] for row in trials.values()]) for k in range(-4, 0)

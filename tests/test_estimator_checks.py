@@ -45,6 +45,9 @@ POINT_CHECKS = {
     "check_sample_weight_equivalence_on_dense_data": POINT,
 }
 
+FLOW = "The score of a flow is the AUC of a classifier, which needs more rows."
+FLOW_CHECKS = {"check_fit_score_takes_y": FLOW, "check_pipeline_consistency": FLOW}
+
 BATCHES = (
     "Training in mini-batches: a weight of two is a repeated row in expectation only."
 )
@@ -62,6 +65,10 @@ CASES = [
     ],
     (OTCalibrator("bures"), POINT_CHECKS),
     (OTCalibrator("quantile"), POINT_CHECKS),
+    (
+        OTCalibrator("flow", max_epochs=1, hidden_width=4, n_layers=1),
+        POINT_CHECKS | FLOW_CHECKS,
+    ),
     (OTCalibrator(), POINT_CHECKS),
     (OTCalibrator(selection=False, max_epochs=2), POINT_CHECKS),
     (DensityRatioReweighter(cv=2), {}),

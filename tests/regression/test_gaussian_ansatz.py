@@ -86,8 +86,10 @@ def test_prior_independence(fits):
     [
         {},
         {"loss": "bce"},
-        {"loss": "infonce"},
-        {"d_schedule": "anneal", "max_epochs": 24},
+        pytest.param({"loss": "infonce"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"d_schedule": "anneal", "max_epochs": 24}, marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )
