@@ -33,13 +33,14 @@ def log_normaliser(log_ratio: Array, weight: Array) -> float:
     values, limit = log_ratio[1:], _largest_log_ratio(weight)
     product = _pair_weights(weight, len(values))
     upper = float(logsumexp(values, b=product) - np.log(product.sum()))
-    if (values - upper <= limit).all():
-        return upper
 
     def excess(shift: float) -> float:
         ratio = np.exp(np.minimum(values - shift, limit))
         return float(np.sum(product * ratio) / product.sum() - 1)
 
+    # Ratios may be cut by rounding only, or have no weight: then nothing is missing.
+    if (values - upper <= limit).all() or excess(upper) >= 0:
+        return upper
     step = 1.0
     while excess(upper - step) < 0:
         step *= 2

@@ -71,3 +71,23 @@ def test_mean_of_the_cut_ratio_is_one():
     ratio = np.exp(np.minimum(values[1:] - shift, limit))
     assert ratio.max() == pytest.approx(np.exp(limit))
     assert np.average(ratio, weights=pairs) == pytest.approx(1)
+
+
+# A pair without weight is cut, and the others need no shift for it.
+@pytest.mark.parametrize("first", [0.0, 50.0, 700.0])
+def test_pairs_without_weight_do_not_count(first):
+    rng = np.random.default_rng(0)
+    values, weight = 0.1 * rng.normal(size=(4, 20)), np.ones(20)
+    weight[3] = 0.0
+    expected = log_normaliser(values, weight)
+    values[1:, 3] = first
+    assert log_normaliser(values, weight) == pytest.approx(expected)
+
+
+# Half of the pairs have all of the ratio, which is then two, the limit, up to rounding.
+@pytest.mark.parametrize("level", np.linspace(-300.0, 300.0, 25))
+def test_ratios_at_the_limit(level):
+    values = np.full((3, 4), level - 80.0)
+    values[1:, :2] = level
+    expected = level - np.log(2.0)
+    assert log_normaliser(values, np.ones(4)) == pytest.approx(expected)
