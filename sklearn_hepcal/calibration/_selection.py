@@ -25,6 +25,10 @@ _CLOSURE_ERRORS = 3.0
 
 # Parts of a network's way from the Gaussian map that a small sample may keep.
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+# Standard errors by which a simpler map may be worse than the best; the Gaussian one if
+# the best is a part of a network's, which is no leap from it.
+_ERRORS = 1.0
+_ERRORS_OF_PARTS = 0.5
 
 # Fits a map to simulation and data; a third argument brings held-out rows of both.
 Fitter = Callable[[Sample, Sample, tuple[Sample, Sample] | None], GradientMap]
@@ -116,12 +120,13 @@ def select_map(
     strengths = {name: _best_strength(tried) for name, tried in trials.items()}
     terms = {name: _pool(tried, strengths[name]) for name, tried in trials.items()}
     gains = compare_gains(terms)
+    eligible = within_error(gains, parts=refit)
     moved = {
         name: [
             _move(trial.versions[strengths[name]], *held_out)
             for trial, held_out in zip(trials[name], parts, strict=True)
         ]
-        for name in within_error(gains)
+        for name in eligible
     }
     chosen = simplest_that_closes(moved, [data for _, data in parts], rng)
     strength = strengths[chosen]
@@ -337,21 +342,32 @@ def compare_gains(terms: dict[str, DualTerms]) -> dict[str, tuple[float, float]]
     }
 
 
-def within_error(gains: dict[str, tuple[float, float]]) -> list[str]:
+def within_error(
+    gains: dict[str, tuple[float, float]], *, parts: bool = False
+) -> list[str]:
     """Find the maps that are not significantly worse than the best.
 
     Parameters
     ----------
     gains : dict of (float, float)
         What `compare_gains` returned, the simplest map first.
+    parts : bool
+        Whether a network's map may be kept in part.
 
     Returns
     -------
     list of str
-        Names of the maps whose gain is within one standard error of the largest.
+        Names of the maps whose gain is within one standard error of the largest. Half
+        of it, for the Gaussian map beside parts of a network's.
     """
     largest = max(gain for gain, _ in gains.values() if np.isfinite(gain))
-    return [n for n, (gain, error) in gains.items() if largest - gain <= error]
+    continuous = parts and "picnn" in gains
+    return [
+        name
+        for name, (gain, error) in gains.items()
+        if largest - gain
+        <= error * (_ERRORS_OF_PARTS if continuous and name == "bures" else _ERRORS)
+    ]
 
 
 def simplest_that_closes(

@@ -4,6 +4,7 @@ import pytest
 from sklearn_hepcal.calibration import OTCalibrator
 from sklearn_hepcal.calibration._maps import Sample
 from sklearn_hepcal.calibration._selection import simplest_that_closes, within_error
+from sklearn_hepcal.datasets import make_transport_problem
 
 
 @pytest.mark.parametrize("seed", [2, 3, 6, 7])
@@ -78,3 +79,30 @@ def test_a_classifier_judges_signed_samples(seed):
 )
 def test_maps_within_the_error_of_the_best(gains, expected):
     assert within_error(gains) == expected
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [(0.44, ["picnn"]), (0.46, ["bures", "picnn"])],
+)
+def test_parts_of_a_network_need_half_the_error(gain, expected):
+    gains = {"identity": (0.0, 0.1), "bures": (gain, 0.1), "picnn": (0.5, 0.0)}
+    assert within_error(gains, parts=True) == expected
+    assert within_error(gains) == ["bures", "picnn"]
+    # Nothing is moved for less than a whole one.
+    gains["identity"] = gain, 0.1
+    assert "identity" in within_error(gains, parts=True)
+
+
+# The Gaussian map is the truth: parts of a network's are not kept for their noise.
+@pytest.mark.slow
+@pytest.mark.parametrize("n_rows", [300, 1000])
+def test_gaussian_maps_are_kept(n_rows):
+    choices = []
+    for seed in range(8):
+        problem = make_transport_problem(
+            n_rows, kind="gaussian", dim=2, random_state=seed
+        )
+        calibrator = OTCalibrator(random_state=seed).fit(problem.X, problem.y)
+        choices.append(calibrator.selection_)
+    assert choices.count("bures") >= 6
