@@ -1,0 +1,7 @@
+"""Fitted estimators for other programs and other times."""
+
+from ._container import FileError
+from ._load import load
+from ._save import save
+
+__all__ = ["FileError", "load", "save"]
