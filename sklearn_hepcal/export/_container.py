@@ -122,7 +122,9 @@ def unpack(content: bytes) -> tuple[dict[str, Any], list[NDArray]]:
     text, data = _unseal(content)
     try:
         header = json.loads(
-            text, parse_constant=_refuse_constant, object_pairs_hook=_unique
+            text.decode("ascii"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique,
         )
     except RecursionError:
         raise FileError("its content is nested too deeply.") from None

@@ -84,7 +84,9 @@ class Decoder:
     def _fields(self, content: dict[str, Any], depth: int) -> dict[str, Any]:
         return {name: self.decode(node, depth + 1) for name, node in content.items()}
 
-    def _items(self, content: list[Any], depth: int) -> dict[Any, Any]:
+    def _items(self, content: Any, depth: int) -> dict[Any, Any]:
+        if type(content) is not list:
+            raise FileError("a dictionary has no list of keys and values.")
         pairs = [self.decode(pair, depth + 1) for pair in content]
         values = {key: value for key, value in pairs}
         if len(values) < len(pairs):

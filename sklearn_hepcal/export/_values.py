@@ -81,6 +81,10 @@ def _random_state(parts: Any) -> np.random.RandomState:
         raise ValueError("a RandomState of other than 624 words")
     if type(position) is not int or not 0 <= position <= _N_WORDS:
         raise ValueError(f"a RandomState at position {position!r:.20}")
+    # Of the first word only one bit counts. Zeros follow zeros, for ever: a search
+    # for a point in a circle among them has no end.
+    if not (key[0] >> 31 or key[1:].any()):
+        raise ValueError("a RandomState of zeros")
     state = np.random.RandomState()
     state.set_state(
         (_MERSENNE_TWISTER, key, position, parts["has_gauss"], parts["gauss"])
@@ -96,6 +100,8 @@ def _generator_parts(generator: np.random.Generator) -> dict[str, Any]:
 
 
 def _generator(parts: Any) -> np.random.Generator:
+    if parts["state"]["inc"] % 2 != 1:
+        raise ValueError("a Generator with an even increment")
     bit_generator: Any = _GENERATORS[parts["bit_generator"]](0)
     bit_generator.state = parts
     return np.random.Generator(bit_generator)
@@ -133,6 +139,11 @@ def _request(parts: Any) -> MetadataRequest:
     return request
 
 
+def _slice(parts: Any) -> slice:
+    start, stop, step = parts
+    return slice(start, stop, step)
+
+
 def _text(value: Any) -> str:
     if type(value) is not str:
         raise TypeError("text that is none")
@@ -157,7 +168,7 @@ def set_owner(request: MetadataRequest, owner: Any) -> None:
 CODECS = {
     "tuple": Codec(tuple, list, tuple),
     "text": Codec(np.str_, str, lambda text: np.str_(_text(text))),
-    "slice": Codec(slice, lambda s: [s.start, s.stop, s.step], lambda s: slice(*s)),
+    "slice": Codec(slice, lambda s: [s.start, s.stop, s.step], _slice),
     "function": Codec(np.ufunc, _function_name, _function),
     "RandomState": Codec(np.random.RandomState, _random_state_parts, _random_state),
     "Generator": Codec(np.random.Generator, _generator_parts, _generator),

@@ -200,7 +200,7 @@ def test_boosted_trees(tmp_path):
 
 
 def test_calibration_of_jets_with_data(tmp_path):
-    sample = make_sample(800, 800)
+    sample = make_sample(2000, 800)
     regressor = fit_dijets(sample)
     assert regressor.pair_features_ and regressor.jer_insitu_ is not None
     loaded = check(regressor, sample.X, tmp_path)
@@ -212,6 +212,7 @@ def test_calibration_of_jets_with_data(tmp_path):
     assert_same(*(r.predict(sample.X, return_std=True) for r in (regressor, loaded)))
 
 
+@pytest.mark.filterwarnings("ignore:.* jets have a pt below pt_floor")
 def test_taggers_of_jets(tmp_path):
     jets, flavour = make_jets(200, np.random.default_rng(0))
     tagger = FlavourTaggerClassifier("transformer", **SMALL)
