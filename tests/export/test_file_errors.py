@@ -127,7 +127,11 @@ def itself():
             "SimplexTransformer.columns",
             "a DataFrame with columns",
         ),
-        (SimplexTransformer(itself()), r"SimplexTransformer.columns\[0", "an object in"),
+        (
+            SimplexTransformer(itself()),
+            r"SimplexTransformer.columns\[0",
+            "an object in",
+        ),
         (SimplexTransformer({1, 2}), "SimplexTransformer.columns", "a builtins.set"),
         (SimplexTransformer(int), "SimplexTransformer.columns", "the type int"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
@@ -19,19 +20,30 @@ from sklearn_hepcal.calibration import (
     ScaleFactorCalibrator,
 )
 from sklearn_hepcal.export._allowed import ALLOWED
-from sklearn_hepcal.export._container import seal, unpack
+from sklearn_hepcal.export._container import seal
 from sklearn_hepcal.export._values import CODECS
 from sklearn_hepcal.shapes import Ring, ShapinessTransformer, Uniform
 
-N_EXAMPLES = 1000
+# Of each kind of change: more than a thousand files, and ten times more.
+N_EXAMPLES, N_SLOW = 350, 3500
 NAMES = [*ALLOWED, *CODECS, "float", "dict", "items", "array", "scalar", "objects"]
 # What none of the files may bring about.
-FORBIDDEN = {"exec", "compile", "os.system", "subprocess.Popen", "pickle.find_class"}
+FORBIDDEN = {
+    *("exec", "pickle.find_class", "ctypes.dlopen", "socket.__new__"),
+    *("os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.Popen"),
+    *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.putenv"),
+}
+
+
+class Files(list):
+    def __repr__(self):  # theirs would fill the reports of hypothesis
+        return f"{len(self)} files"
 
 
 def make_files(folder):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 2)), np.arange(60) % 2
+    trees = HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=5)
     generators = [np.random.RandomState(0), np.random.default_rng(0)]
     estimators = [
         make_pipeline(
@@ -42,10 +54,10 @@ def make_files(folder):
         OTCalibrator("bures").fit(X, y).set_params(random_state=generators[1]),
         ScaleFactorCalibrator([0.0]).fit(X, y),
         DensityRatioReweighter(LogisticRegression(), cv=2).fit(X, y),
-        DensityRatioReweighter(cv=2, random_state=0).fit(X, y),
+        DensityRatioReweighter(trees, cv=2, random_state=0).fit(X, y),
         ShapinessTransformer(2 * Ring() + Uniform(0.4)).fit([np.ones((3, 3))]),
     ]
-    files = []
+    files = Files()
     for estimator in estimators:
         export.save(estimator, folder / "file")
         files.append((folder / "file").read_bytes())
@@ -98,32 +110,46 @@ def listen(event, arguments):
 sys.addaudithook(listen)
 
 
-fuzz = settings(
-    max_examples=N_EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+def fuzz(check, *strategies):
+    """A test, and a slow one with more examples."""
+    return [
+        settings(
+            max_examples=n,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )(given(*strategies)(check))
+        for n in (N_EXAMPLES, N_SLOW)
+    ]
 
 
-@fuzz
-@given(data=st.data())
-def test_changed_bytes(files, load_bytes, data):
-    content = bytearray(data.draw(st.sampled_from(files), "file"))
-    place = data.draw(st.integers(0, len(content) - 1), "place")
-    match data.draw(st.sampled_from(["flip", "cut", "insert", "splice"]), "change"):
-        case "flip":
-            content[place] ^= data.draw(st.integers(1, 255))
-        case "cut":
-            del content[place:]
-        case "insert":
-            content[place:place] = data.draw(st.binary(min_size=1, max_size=50))
-        case "splice":
-            other = data.draw(st.sampled_from(files))
-            content[place:] = other[data.draw(st.integers(0, len(other))) :]
+# Numbers are places in lists whose lengths are not known before.
+numbers = st.integers(0, 2**20)
+byte_changes = st.sampled_from(["flip", "cut", "insert", "splice"])
+
+
+def check_bytes(files, load_bytes, file, place, change, other, inserted):
+    content = bytearray(files[file % len(files)])
+    place %= len(content)
+    if change == "flip":
+        content[place] ^= 1 + other % 255
+    elif change == "cut":
+        del content[place:]
+    elif change == "insert":
+        content[place:place] = inserted
+    else:
+        spliced = files[other % len(files)]
+        content[place:] = spliced[other % len(spliced) :]
     if bytes(content) not in files:
         assert load_bytes(bytes(content)) is None
+
+
+bytes_to_insert = st.binary(min_size=1, max_size=20)
+test_changed_bytes, slow = fuzz(
+    check_bytes, numbers, numbers, byte_changes, numbers, bytes_to_insert
+)
+test_many_changed_bytes = pytest.mark.slow(slow)
 
 
 # Whatever JSON can hold, with the names that mean something.
@@ -155,42 +181,57 @@ def places(node):
             yield from places(node[key])
 
 
-def change_tree(data, header):
-    holder, key = data.draw(st.sampled_from(list(places(header))), "place")
-    match data.draw(st.sampled_from(["set", "delete", "rename", "copy"]), "change"):
-        case "set":
-            holder[key] = data.draw(nodes)
-        case "delete":
-            del holder[key]
-        case "rename" if isinstance(holder, dict):
-            holder[data.draw(st.sampled_from(NAMES))] = holder.pop(key)
-        case _:
-            other, name = data.draw(st.sampled_from(list(places(header))))
-            holder[key] = json.loads(json.dumps(other[name]))
+def change_tree(header, change, place, other, name, node):
+    known = list(places(header))
+    if not known:
+        return
+    holder, key = known[place % len(known)]
+    if change == "set":
+        holder[key] = node
+    elif change == "delete":
+        del holder[key]
+    elif change == "rename" and isinstance(holder, dict):
+        holder[name] = holder.pop(key)
+    else:
+        source, key_of_source = known[other % len(known)]
+        holder[key] = json.loads(json.dumps(source[key_of_source]))
+
+
+tree_changes = st.tuples(
+    st.sampled_from(["set", "delete", "rename", "copy"]),
+    numbers,
+    numbers,
+    st.sampled_from(NAMES),
+    nodes,
+)
 
 
 # The parser itself: the checksum is right whatever the content.
-@fuzz
-@given(data=st.data())
-def test_repaired_files(files, load_bytes, data):
-    content = data.draw(st.sampled_from(files), "file")
-    header, _ = unpack(content)
-    _, _, text, arrays = content.split(b"\n", 3)
-    header = json.loads(text)
-    for _ in range(data.draw(st.integers(1, 3))):
-        change_tree(data, header)
-    arrays = bytearray(arrays)
-    if arrays and data.draw(st.booleans()):
-        arrays[data.draw(st.integers(0, len(arrays) - 1))] ^= 255
+def check_repaired(files, load_bytes, file, changes, flipped):
+    _, _, text, arrays = files[file % len(files)].split(b"\n", 3)
+    header, arrays = json.loads(text), bytearray(arrays)
+    for change in changes:
+        change_tree(header, *change)
+    if arrays and flipped is not None:
+        arrays[flipped % len(arrays)] ^= 255
     loaded = load_bytes(seal(json.dumps(header).encode(), bytes(arrays)))
     if loaded is not None:
         assert type(loaded).__name__ in ALLOWED
 
 
-@fuzz
-@given(node=nodes, arrays=st.binary(max_size=20))
-def test_files_of_anything(load_bytes, node, arrays):
+some_changes = st.lists(tree_changes, min_size=1, max_size=3)
+test_repaired_files, slow = fuzz(
+    check_repaired, numbers, some_changes, st.none() | numbers
+)
+test_many_repaired_files = pytest.mark.slow(slow)
+
+
+def check_anything(load_bytes, node, arrays):
     header = {"sklearn_hepcal": "0.1", "estimator": node, "arrays": []}
     load_bytes(seal(json.dumps(header).encode(), arrays))
     load_bytes(seal(json.dumps(node).encode(), arrays))
     load_bytes(seal(arrays, arrays))
+
+
+test_files_of_anything, slow = fuzz(check_anything, nodes, st.binary(max_size=20))
+test_many_files_of_anything = pytest.mark.slow(slow)

@@ -235,9 +235,7 @@ def test_taggers_of_jets(tmp_path):
     assert_same(*(regressor.predict(jets) for regressor in started))
 
 
-def test_moments_of_jets(
-    tagged_jets, quick_classifier, counting_classifier, tmp_path
-):
+def test_moments_of_jets(tagged_jets, quick_classifier, counting_classifier, tmp_path):
     for classifier in (quick_classifier, counting_classifier):
         check(classifier, tagged_jets[0][:50], tmp_path)
 
