@@ -109,7 +109,7 @@ def _generator(parts: Any) -> np.random.Generator:
 
 def _frame_parts(frame: pd.DataFrame) -> dict[str, Any]:
     # pandas has several types for columns of text, which change with its version.
-    if not all(isinstance(t, np.dtype) and t != object for t in frame.dtypes):
+    if not all(isinstance(t, np.dtype) and is_storable(t) for t in frame.dtypes):
         raise TypeError("a DataFrame with columns that are no numbers")
     return {
         "columns": list(frame.columns),
