@@ -22,7 +22,9 @@ _NOMINAL = -1
 _LINE = "[0]+[1]*(x-[2])"
 # With the condition as y. The second is of the whitened x.
 _WHITEN = "([2]+[3]*(y-[4]))*(x-[0]-[1]*(y-[4]))"
-_VALUE = "([5]+[6]*(y-[4]))+([2]+[3]*(y-[4]))*([0]+[1]*(y-[4])+([7]+[8]*(y-[4]))*(x-[9]))"
+_VALUE = (
+    "([5]+[6]*(y-[4]))+([2]+[3]*(y-[4]))*([0]+[1]*(y-[4])+([7]+[8]*(y-[4]))*(x-[9]))"
+)
 
 
 class _Column(NamedTuple):
@@ -149,9 +151,7 @@ def _lines(name: str, column: _Column) -> Node:
     x = column.points / root + column.source[0]
     y = column.values[0] * root + column.target[0]
     lines = zip(y[:-1], np.diff(y) / np.diff(x), x[:-1], strict=True)
-    return binning(
-        name, _open(x), [reference(0, line) for line in lines], flow="error"
-    )
+    return binning(name, _open(x), [reference(0, line) for line in lines], flow="error")
 
 
 # Between two knots everything is linear in the condition, and constant beyond the

@@ -110,7 +110,9 @@ def reference(index: int, parameters: Iterable[float]) -> Node:
     return {"nodetype": "formularef", "index": index, "parameters": numbers}
 
 
-def binning(variable: str, edges: Iterable[float], content: list[Any], flow: Any) -> Node:
+def binning(
+    variable: str, edges: Iterable[float], content: list[Any], flow: Any
+) -> Node:
     """Distinguish bins of an input; their lower edges are inside.
 
     Parameters
