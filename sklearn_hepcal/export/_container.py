@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,8 @@ def pack(header: dict[str, Any], arrays: list[NDArray]) -> bytes:
     """
     layout, data = [], []
     for array in arrays:
-        order = "F" if array.flags.f_contiguous and array.ndim > 1 else "C"
+        columns_first = array.flags.f_contiguous and array.ndim > 1
+        order: Literal["F", "C"] = "F" if columns_first else "C"
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
         layout.append([little.dtype.str, list(array.shape), order])
         data.append(little.tobytes(order))

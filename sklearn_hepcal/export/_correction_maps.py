@@ -84,7 +84,7 @@ def _correction(
 ) -> Node:
     frame = calibrator._frame
     inputs = [(name, "real", "in simulation")]
-    knots, condition = np.zeros(1), None
+    knots, condition = np.zeros(1), ""
     if len(frame.conditions):
         knots, condition = frame.basis.knots[0], str(names[frame.conditions[0]])
         inputs.append((condition, "real", "condition of the map, which stays"))
@@ -156,12 +156,12 @@ def _lines(name: str, column: _Column) -> Node:
 
 # Between two knots everything is linear in the condition, and constant beyond the
 # outer ones, where both ends are the same.
-def _surfaces(name: str, condition: str | None, column: _Column, knots: Array) -> Node:
+def _surfaces(name: str, condition: str, column: _Column, knots: Array) -> Node:
     last = len(knots) - 1
     ends = [(0, 0), *pairwise(range(last + 1)), (last, last)]
     edges = [-np.inf, *knots, np.inf]
     parts = [_surface(name, column, low, high, knots) for low, high in ends]
-    return binning(str(condition), edges, parts, flow="error")
+    return binning(condition, edges, parts, flow="error")
 
 
 def _surface(name: str, column: _Column, low: int, high: int, knots: Array) -> Node:

@@ -74,7 +74,7 @@ class Decoder:
         if name == "scalar":
             return self._array(content)[()]
         if name == "objects":
-            return self._objects(*content, depth)
+            return self._objects(content, depth)
         if name in CODECS:
             return CODECS[name].build(self.decode(content, depth + 1))
         if name in ALLOWED:
@@ -98,11 +98,12 @@ class Decoder:
             raise FileError(f"it has no array {place!r:.20}.")
         return self.arrays[place]
 
-    def _objects(self, shape: list[int], content: list[Any], depth: int) -> NDArray:
-        if prod(shape) != len(content):
-            raise FileError(f"{len(content)} objects do not fill the shape {shape}.")
-        values = np.empty(len(content), dtype=object)
-        for i, node in enumerate(content):
+    def _objects(self, content: Any, depth: int) -> NDArray:
+        shape, nodes = content
+        if prod(shape) != len(nodes):
+            raise FileError(f"{len(nodes)} objects do not fill the shape {shape}.")
+        values = np.empty(len(nodes), dtype=object)
+        for i, node in enumerate(nodes):
             values[i] = self.decode(node, depth + 1)
         return values.reshape(shape)
 

@@ -120,7 +120,8 @@ class Encoder:
         name = find_name(type(value))
         if name is None:
             raise _refusal(path, _describe(value))
-        fields = value._asdict() if isinstance(value, tuple) else value.__getstate__()
+        named = hasattr(value, "_asdict")
+        fields = value._asdict() if named else value.__getstate__()
         return {
             name: {
                 key: self.encode(field, f"{path}.{key}", depth + 1)

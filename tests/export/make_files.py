@@ -10,27 +10,27 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from small_dijets import fit as fit_dijets  # noqa: E402
-from small_dijets import make_sample  # noqa: E402
+from small_dijets import fit as fit_dijets
+from small_dijets import make_sample
 
-import sklearn_hepcal  # noqa: E402
-from sklearn_hepcal import export  # noqa: E402
-from sklearn_hepcal.calibration import (  # noqa: E402
+import sklearn_hepcal
+from sklearn_hepcal import export
+from sklearn_hepcal.calibration import (
     DensityRatioReweighter,
     OTCalibrator,
     ScaleFactorCalibrator,
     SimplexTransformer,
 )
-from sklearn_hepcal.classification import (  # noqa: E402
+from sklearn_hepcal.classification import (
     FlavourTaggerClassifier,
     MomentEFNClassifier,
 )
-from sklearn_hepcal.regression import (  # noqa: E402
+from sklearn_hepcal.regression import (
     GaussianAnsatzRegressor,
     JetPtRegressor,
     MomentEFNRegressor,
 )
-from sklearn_hepcal.shapes import (  # noqa: E402
+from sklearn_hepcal.shapes import (
     Disk,
     Ring,
     ShapinessRatioTransformer,
@@ -103,11 +103,17 @@ def make_estimators():
         ),
         "momentum": (JetPtRegressor("rnn", **tagger, **small), (X, y)),
         "shapes": (
-            ShapinessTransformer(Ring() + Uniform(0.4), n_nodes=16, n_init=1),
+            ShapinessTransformer(
+                Ring() + Uniform(0.4), n_nodes=16, n_init=1, max_iter=5
+            ),
             (jets, None),
         ),
         "ratio": (
-            ShapinessRatioTransformer(ShapinessTransformer(Disk(), n_nodes=16)),
+            ShapinessRatioTransformer(
+                ShapinessTransformer(Disk(), n_nodes=16, n_init=1, max_iter=5),
+                numerator=2,
+                denominator=1,
+            ),
             (jets, None),
         ),
     }

@@ -72,7 +72,9 @@ def test_maps_of_columns():
 def test_maps_with_a_condition(transport_problem):
     problem = transport_problem
     X = pd.DataFrame(problem.X, columns=["a", "b", "log_pt"])
-    calibrator = make("quantile", conditions=["log_pt"]).fit(X, problem.y)
+    calibrator = make("quantile", conditions=["log_pt"], n_quantiles=50).fit(
+        X, problem.y
+    )
     corrections = evaluators(calibrator)
     rng = np.random.default_rng(0)
     (knots,) = calibrator._frame.basis.knots
