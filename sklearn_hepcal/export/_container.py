@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 # The number goes up when files change in a way that older versions cannot read.
 FORMAT = 1
-_FIRST_LINE = b"sklearn_hepcal estimator, format "
+FIRST_LINE = b"sklearn_hepcal estimator, format "
 _DIGEST_SIZE = 64
 # Bytes by item of the kinds of numpy; text ("U") has four a character.
 _ITEM_SIZES = {
@@ -95,7 +95,7 @@ def seal(text: bytes, data: bytes) -> bytes:
     bytes
         The content of the file.
     """
-    first, body = _FIRST_LINE + b"%d\n" % FORMAT, b"\n".join([text, data])
+    first, body = FIRST_LINE + b"%d\n" % FORMAT, b"\n".join([text, data])
     digest = hashlib.sha256(first + body).hexdigest()
     return b"\n".join([first + digest.encode("ascii"), body])
 
@@ -195,10 +195,10 @@ def read_dtype(name: Any) -> np.dtype:
 def _unseal(content: bytes) -> tuple[bytes, memoryview]:
     start = content.find(b"\n") + 1
     first = content[:start]
-    if not first.startswith(_FIRST_LINE):
+    if not first.startswith(FIRST_LINE):
         raise FileError("not written by sklearn_hepcal.export.save.")
-    if first != _FIRST_LINE + b"%d\n" % FORMAT:
-        number = first[len(_FIRST_LINE) : -1].decode("ascii", "replace")
+    if first != FIRST_LINE + b"%d\n" % FORMAT:
+        number = first[len(FIRST_LINE) : -1].decode("ascii", "replace")
         raise FileError(
             f"it has the format {number!r:.20}, and this version of sklearn_hepcal "
             f"reads {FORMAT}: a later one is needed."

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from .. import __version__
-from ._container import FileError, unpack
+from ._container import FIRST_LINE, FileError, unpack
 from ._decode import Decoder
 from ._write import PathLike
 
@@ -64,7 +64,10 @@ def load(path: PathLike) -> Any:
     ...     export.load(Path(folder, "coordinates"))
     SimplexTransformer(kind='alr')
     """
-    content = Path(path).expanduser().read_bytes()
+    with Path(path).expanduser().open("rb") as file:
+        content = file.read(len(FIRST_LINE))
+        if content == FIRST_LINE:  # what is no such file may be of any size
+            content += file.read()
     try:
         header, arrays = unpack(content)
         _check_version(header.get("sklearn_hepcal"))

@@ -243,7 +243,7 @@ def test_moments_of_jets(tagged_jets, quick_classifier, counting_classifier, tmp
 @pytest.mark.parametrize("shape", [*SHAPES, Fixed([[0, 0.1], [0.1, 0]])], ids=repr)
 def test_shapes(shape, tmp_path):
     events = make_events(0, [4, 6])
-    transformer = ShapinessTransformer(shape, n_nodes=12, n_init=1, max_iter=3)
+    transformer = ShapinessTransformer(shape, n_nodes=8, n_init=1, max_iter=1)
     check(transformer.fit(events), events, tmp_path)
 
 
