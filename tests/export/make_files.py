@@ -104,13 +104,13 @@ def make_estimators():
         "momentum": (JetPtRegressor("rnn", **tagger, **small), (X, y)),
         "shapes": (
             ShapinessTransformer(
-                Ring() + Uniform(0.4), n_nodes=16, n_init=1, max_iter=5
+                Ring() + Uniform(0.4), n_nodes=8, n_init=1, max_iter=1
             ),
             (jets, None),
         ),
         "ratio": (
             ShapinessRatioTransformer(
-                ShapinessTransformer(Disk(), n_nodes=16, n_init=1, max_iter=5),
+                ShapinessTransformer(Disk(), n_nodes=6, n_init=1, max_iter=1),
                 numerator=2,
                 denominator=1,
             ),

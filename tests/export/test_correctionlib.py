@@ -327,7 +327,7 @@ def test_closure_tables_that_are_not_complete():
 
 @pytest.fixture(scope="module")
 def regressor():
-    return fit_dijets(make_sample(4000, 4000), "supervised", max_epochs=4)
+    return fit_dijets(make_sample(3000, 3000), "supervised", max_epochs=4)
 
 
 def test_calibrated_jets(regressor):
