@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.utils import Bunch
 
+from ._packing import read_bundled
+
 _FEATURE_NAMES = ["p_u", "p_c", "p_b", "pt", "eta"]
 _SIDES = ("sim", "data")
 _FLAVOURS = ("light", "c", "b")
@@ -30,12 +32,10 @@ class _Jets(NamedTuple):
         return np.column_stack([proba, self.pt, self.eta])
 
 
-# The bundled file counts integer steps.
-def _read_bundled(arrays: Mapping[str, NDArray], side: str) -> _Jets:
-    offset, step = arrays["offset"][:, None], arrays["step"][:, None]
-    log_u, log_b, log_pt, eta = offset + step * arrays[f"{side}_codes"]
-    log_p = np.column_stack([log_u, np.zeros_like(log_u), log_b])
-    return _Jets(log_p, np.exp(log_pt), eta, arrays[f"{side}_flavour"])
+def _read_bundled(side: str) -> _Jets:
+    c = read_bundled("flavour_scores.npz", prefix=f"{side}_")
+    log_p = np.column_stack([c["log_u"], np.zeros_like(c["log_u"]), c["log_b"]])
+    return _Jets(log_p, np.exp(c["log_pt"]), c["eta"], c["flavour"])
 
 
 def _read_full(arrays: Mapping[str, NDArray], side: str) -> _Jets:
@@ -49,9 +49,7 @@ def _read(path: str | os.PathLike[str] | None) -> list[_Jets]:
     if path is not None:
         with np.load(path) as arrays:
             return [_read_full(arrays, side) for side in _SIDES]
-    bundled = resources.files(__package__).joinpath("data", "flavour_scores.npz")
-    with bundled.open("rb") as file, np.load(file) as arrays:
-        return [_read_bundled(arrays, side) for side in _SIDES]
+    return [_read_bundled(side) for side in _SIDES]
 
 
 def load_flavour_scores(
