@@ -200,17 +200,22 @@ def load_dijets(
     ValueError
         If `side` is unknown or a file in `path` lacks an array.
 
+    See Also
+    --------
+    generate_dijets : More such events.
+
     Notes
     -----
-    Events pass the selection dphi12 > 2.7 and third-jet pT below the higher of 25 GeV
-    and a quarter of the mean pT of the two jets, which are within abs(eta) < 1.5.
+    Events pass the selection dphi12 > 2.7, mean pT of the two jets above 55 GeV, and
+    third-jet pT below the higher of 25 GeV and a quarter of this mean. The two jets are
+    within abs(eta) < 1.5.
 
-    The bundled file holds the first events of the full files in integer steps: 0.001 in
+    The bundled events are those of ``generate_dijets(5400, random_state=0)`` and
+    ``generate_dijets(2700, side="data", random_state=1)``, in integer steps: 0.001 in
     log(pT) of jets and true jets, in log(1 + mass / GeV), in eta and in phi; 0.005 in
     log(1 + pT / GeV) of the third jet; 0.01 in log(weight); 0.25 in mu; 1/128 in
     f_charged, 1/1024 in f_tile2, w_track and w_calo, 1/256 in the other fractions. Of
-    towers: 0.01 in log(pT), 1/254 in the distance to the jet axis in eta and in phi (as
-    in the full files), 1/51 in em_fraction.
+    towers: 0.01 in log(pT), 1/51 in em_fraction; their places are exact.
 
     Examples
     --------

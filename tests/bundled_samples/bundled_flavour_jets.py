@@ -42,16 +42,18 @@ def pack_samples(samples):
 
 
 def _describe_jets(jets):
-    labels, pt = jets.labels, jets.feature("pt")
+    labels, log_pt = jets.labels, np.log(jets.feature("pt"))
+    # the reader knows the rounded momentum of the jet
+    log_response = GRIDS["log_pt"].round(log_pt) - np.log(labels["pt_truth"])
     return {
         "n_track": jets.counts,
         "event": np.diff(labels["eventNumber"], prepend=0),
         "truth": join(labels, JET_TRUTH),
-        "log_pt": np.log(pt),
+        "log_pt": log_pt,
         "eta": jets.feature("eta"),
         "phi": labels["phi"],
         "log_mass": np.log1p(labels["mass"]),
-        "log_response": np.log(pt / labels["pt_truth"]),
+        "log_response": log_response,
         "log_hadron_pt": np.log1p(labels["hadron_pt"]),
         "log_hadron_Lxy": np.log1p(labels["hadron_Lxy"]),
     }
