@@ -188,7 +188,7 @@ def generated():
 
 def test_generated_events(generated):
     X, true_pt, _, domain = generated
-    pt, leakage = fit_folds(*generated)
+    pt, _ = fit_folds(*generated)
     sim, data = domain == 0, domain == 1
     closure, jer = measured(true_pt[sim], pt[0, sim])
     _, reco = measured(true_pt[sim], X.feature("pt")[sim])
