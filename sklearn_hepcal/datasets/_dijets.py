@@ -128,7 +128,7 @@ def load_dijets(
 
     Jets of Pythia 8 dijet events at 13 TeV in a parametrised calorimeter of five
     layers. The jets are measured at the electromagnetic scale, 20 to 30 per cent below
-    their true pT, with a resolution of 7 to 10 per cent. The "data" are a second
+    their true pT, with a resolution of 7 to 11 per cent. The "data" are a second
     simulation with another tune and a worse detector, whose response is lower by about
     6 per cent and fluctuates more. Tasks: calibrate single jets in simulation, and,
     from the balance of the two jets of an event, in data.
@@ -137,7 +137,7 @@ def load_dijets(
     Events              8,100 (5,400 simulation, 2,700 data), two jets
     Features            19 of the jet and its event
     Constituents        up to 30 calorimeter towers a jet
-    True pT             40 to 3,566 GeV, 98 % of jets in 80 to 2,260
+    True pT             26 to 3,558 GeV, 98 % of jets in 83 to 2,158
     =================   ==============================================
 
     Parameters

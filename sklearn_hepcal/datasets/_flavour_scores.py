@@ -69,9 +69,9 @@ def load_flavour_scores(
     pT.
 
     =================   ==========================================
-    Samples total       205,035 (104,087 simulation, 100,948 data)
+    Samples total       205,000 (104,000 simulation, 101,000 data)
     Features            5: three probabilities, pT, eta
-    Flavours            light 56 %, c 12 %, b 32 %
+    Flavours            light 56 %, c 12 %, b 33 %
     =================   ==========================================
 
     Parameters
@@ -109,15 +109,17 @@ def load_flavour_scores(
 
     Notes
     -----
-    The bundled file holds log(p_u/p_c) and log(p_b/p_c) in steps of 1/2048, log(pT) in
-    steps of 0.001 and eta in steps of 1/128.
+    The jets are made by `generate_flavour_jets`, and the tagger is a
+    `sklearn_hepcal.classification.FlavourTaggerClassifier`. The bundled file holds
+    log(p_u/p_c) and log(p_b/p_c) in steps of 1/2048, log(pT) in steps of 0.001 and eta
+    in steps of 1/128.
 
     Examples
     --------
     >>> from sklearn_hepcal.datasets import load_flavour_scores
     >>> X, y = load_flavour_scores(return_X_y=True, flavour="light")
     >>> X.shape, int(y.sum())
-    ((115227, 5), 56387)
+    ((114403, 5), 56188)
     """
     if flavour is not None and flavour not in _FLAVOURS:
         raise ValueError(
