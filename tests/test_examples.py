@@ -27,7 +27,7 @@ def test_calibration_does_not_depend_on_the_spectrum(run):
 
 def test_constituents_tell_about_the_energy_of_jets(run):
     output, _ = run("jet_energy")
-    table = read_table(output, "341 held-out jets")
+    table = read_table(output, "331 held-out jets")
     assert list(table) == ["towers", "DNN", "EFN", "PFN"]
     towers, *fits = table.values()
     assert towers[0][0] < 0.8

@@ -179,8 +179,20 @@ class Calorimeter:
 
     # Centres of towers (n_eta,).
     @property
-    def eta(self) -> NDArray:
-        return (np.arange(self.n_eta) + 0.5) * self.granularity - self.max_eta
+    def eta(self) -> Array:
+        eta, _ = self.centres(np.arange(self.n_eta), np.zeros(self.n_eta))
+        return eta
+
+    # Return the places of the towers in some directions.
+    def find(self, eta: Array, phi: Array) -> tuple[NDArray, NDArray]:
+        i = np.floor((eta + self.max_eta) / self.granularity).astype(np.int64)
+        j = np.floor(phi * self.n_phi / (2 * np.pi)).astype(np.int64)
+        return i.clip(0, self.n_eta - 1), j % self.n_phi
+
+    # Return the centres of towers in eta and in phi.
+    def centres(self, i: NDArray, j: NDArray) -> tuple[Array, Array]:
+        eta = (i + 0.5) * self.granularity - self.max_eta
+        return eta, (j + 0.5) * 2 * np.pi / self.n_phi
 
     # Responses of towers (n_eta, n_phi), which are the same in all samples.
     @cached_property
@@ -192,16 +204,16 @@ class Calorimeter:
         return towers * (1 + self.modulation * np.cos(4 * self.eta))[:, None]
 
     def _sum(self, axes: Axes, energies: Array) -> Towers:
-        i = ((axes.eta + self.max_eta) / self.granularity).astype(np.int64)
-        j = np.floor(axes.phi * self.n_phi / (2 * np.pi)).astype(np.int64) % self.n_phi
         shape = (axes.event.max(initial=0) + 1, self.n_eta, self.n_phi)
-        codes = np.ravel_multi_index((axes.event, i.clip(max=self.n_eta - 1), j), shape)
+        codes = np.ravel_multi_index(
+            (axes.event, *self.find(axes.eta, axes.phi)), shape
+        )
         hit, tower = np.unique(codes, return_inverse=True)
         event, i, j = np.unravel_index(hit, shape)
         *layers, leak = (
             np.bincount(tower, column, minlength=len(hit)) for column in energies.T
         )
-        axes = Axes(event, self.eta[i], (j + 0.5) * 2 * np.pi / self.n_phi)
+        axes = Axes(event, *self.centres(i, j))
         return Towers(axes, self.response[i, j][:, None] * np.stack(layers, 1), leak)
 
 

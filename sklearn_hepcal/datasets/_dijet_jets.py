@@ -68,6 +68,8 @@ def find_jets(towers: Towers, n_events: int) -> TowerJets:
 class Selection:
     max_eta: float = 1.5
     min_dphi: float = 2.7
+    # of the two; below, events are missing that the cut on pTHat has removed
+    min_mean_pt: float = 55.0
     # the third jet is below one of these: a pT, and a share of the mean of the two
     max_jet3_pt: float = 25.0
     max_jet3_share: float = 0.25
@@ -99,9 +101,11 @@ def select_pairs(jets: TowerJets, cuts: Selection) -> Pairs:
     jet3_pt = np.where(leading[:, 2] >= 0, jets.pt[leading[:, 2]], 0)
     two = leading[:, :2]
     dphi12 = np.abs(wrap_angle(jets.axes.phi[two[:, 0]] - jets.axes.phi[two[:, 1]]))
-    max_jet3_pt = cuts.max_jet3_share * jets.pt[two].mean(axis=1)
+    mean_pt = jets.pt[two].mean(axis=1)
+    max_jet3_pt = cuts.max_jet3_share * mean_pt
     chosen = (
         (dphi12 > cuts.min_dphi)
+        & (mean_pt > cuts.min_mean_pt)
         & (np.abs(jets.axes.eta[two]) < cuts.max_eta).all(axis=1)
         & (jet3_pt < np.maximum(max_jet3_pt, cuts.max_jet3_pt))
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from ..jets import Jets
+from ._calorimeter import Calorimeter
 from ._packing import read_arrays, read_bundled, unpack_ranks, wrap_angle
 
 _SIDES = ("sim", "data")
@@ -24,7 +25,7 @@ CALORIMETER = (
 )
 CONSTITUENTS = ("pt", "eta", "phi", "em_fraction")
 MAX_TOWERS = 30
-# of the angles between towers and jet axis, and of em_fraction, in files
+# of the angles between towers and jet axis, and of em_fraction, in full files
 _STEPS_PER_RADIAN = 254
 _STEPS_OF_FRACTION = 255
 _ARRAYS = (
@@ -33,18 +34,9 @@ _ARRAYS = (
 )
 
 
-# Return the events of one side with the names and shapes of a full file.
+# Return the events of one side, with towers of shape (n_events, 2, 30, 4).
 def _read_bundled(side: str) -> dict[str, NDArray]:
     c = read_bundled("dijets.npz", prefix=f"{side}_")
-    counts = np.minimum(c["n_tower"], MAX_TOWERS)
-    filled = np.arange(MAX_TOWERS) < counts[:, None]
-    drop = np.cumsum(unpack_ranks(c["tower_log_drop"], filled), axis=1)
-    towers = {
-        "c_pt": np.where(filled, np.exp(c["log_pt"][:, None] - drop), 0),
-        "c_deta": unpack_ranks(c["tower_deta"], filled),
-        "c_dphi": unpack_ranks(c["tower_dphi"], filled),
-        "c_fem": unpack_ranks(c["tower_em_fraction"], filled),
-    }
     kin = [np.exp(c["log_pt"]), c["eta"], wrap_angle(c["phi"]), np.expm1(c["log_mass"])]
     truth = [np.exp(c["log_truth_pt"]), np.expm1(c["log_truth_mass"])]
     gsc = [c[name] for name in CALORIMETER]
@@ -53,10 +45,10 @@ def _read_bundled(side: str) -> dict[str, NDArray]:
         "truth": np.column_stack(truth),
         "gsc": np.column_stack(gsc),
         "parton": c["parton"],
-        **towers,
+        "towers": _unpack_towers(c),
     }
     return {
-        "event": np.cumsum(c["event"]),
+        "event": np.arange(len(c["mu"])),
         "weight": np.exp(c["log_weight"]),
         "mu": c["mu"],
         "npv": c["npv"],
@@ -66,24 +58,39 @@ def _read_bundled(side: str) -> dict[str, NDArray]:
     }
 
 
+# The places of towers are bundled as those of the cells of the calorimeter: that of the
+# leading tower, and the others relative to it.
+def _unpack_towers(c: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    counts = np.minimum(c["n_tower"], MAX_TOWERS)
+    filled = np.arange(MAX_TOWERS) < counts[:, None]
+    drop = np.cumsum(unpack_ranks(c["tower_log_drop"], filled), axis=1)
+    pt = np.where(filled, np.exp(c["log_pt"][:, None] - drop), 0)
+    cells = [unpack_ranks(c[name], filled) for name in ("tower_eta", "tower_phi")]
+    for cell in cells:
+        cell[:, 1:] += cell[:, :1]
+    eta, phi = Calorimeter().centres(*cells)
+    em_fraction = unpack_ranks(c["tower_em_fraction"], filled)
+    return np.stack([pt, eta, wrap_angle(phi), em_fraction], axis=-1)
+
+
 # Return the events of the analysis selection.
 def _read_full(folder: Path, side: str) -> dict[str, NDArray]:
     events = read_arrays(folder / _FILES[side], _ARRAYS)
     strict, names = events.pop("strict"), events.pop("gsc_names")
     numbers = {name: a[strict].astype(np.float64) for name, a in events.items()}
-    return {"gsc_names": names, **numbers}
+    axis = numbers["kin"][:, :, None]
+    towers = [
+        numbers["c_pt"],
+        axis[..., 1] + numbers["c_deta"] / _STEPS_PER_RADIAN,
+        wrap_angle(axis[..., 2] + numbers["c_dphi"] / _STEPS_PER_RADIAN),
+        numbers["c_fem"] / _STEPS_OF_FRACTION,
+    ]
+    return {"gsc_names": names, "towers": np.stack(towers, axis=-1), **numbers}
 
 
 # One row a jet, the two jets of an event next to each other.
 def _to_jets(events: Mapping[str, NDArray], domain: int) -> Jets:
     kin = events["kin"]
-    axis = kin[:, :, None]
-    constituents = [
-        events["c_pt"],
-        axis[..., 1] + events["c_deta"] / _STEPS_PER_RADIAN,
-        wrap_angle(axis[..., 2] + events["c_dphi"] / _STEPS_PER_RADIAN),
-        events["c_fem"] / _STEPS_OF_FRACTION,
-    ]
     of_jets = {
         "truth_pt": events["truth"][..., 0],
         "truth_mass": events["truth"][..., 1],
@@ -100,7 +107,7 @@ def _to_jets(events: Mapping[str, NDArray], domain: int) -> Jets:
     pile_up = np.stack([events["mu"], events["npv"]], axis=1)
     features = [kin, events["gsc"], np.repeat(pile_up[:, None], 2, axis=1)]
     return Jets.from_padded(
-        np.stack(constituents, axis=-1).reshape(2 * len(kin), -1, len(constituents)),
+        events["towers"].reshape(2 * len(kin), -1, len(CONSTITUENTS)),
         features=np.concatenate(features, axis=-1).reshape(2 * len(kin), -1),
         feature_names=[*KINEMATICS, *events["gsc_names"].tolist(), "mu", "npv"],
         constituent_names=CONSTITUENTS,
@@ -121,7 +128,7 @@ def load_dijets(
 
     Jets of Pythia 8 dijet events at 13 TeV in a parametrised calorimeter of five
     layers. The jets are measured at the electromagnetic scale, 20 to 30 per cent below
-    their true pT, with a resolution of 7 to 10 per cent. The "data" are a second
+    their true pT, with a resolution of 7 to 11 per cent. The "data" are a second
     simulation with another tune and a worse detector, whose response is lower by about
     6 per cent and fluctuates more. Tasks: calibrate single jets in simulation, and,
     from the balance of the two jets of an event, in data.
@@ -130,7 +137,7 @@ def load_dijets(
     Events              8,100 (5,400 simulation, 2,700 data), two jets
     Features            19 of the jet and its event
     Constituents        up to 30 calorimeter towers a jet
-    True pT             40 to 3,566 GeV, 98 % of jets in 80 to 2,260
+    True pT             26 to 3,558 GeV, 98 % of jets in 83 to 2,158
     =================   ==============================================
 
     Parameters
@@ -193,17 +200,22 @@ def load_dijets(
     ValueError
         If `side` is unknown or a file in `path` lacks an array.
 
+    See Also
+    --------
+    generate_dijets : More such events.
+
     Notes
     -----
-    Events pass the selection dphi12 > 2.7 and third-jet pT below the higher of 25 GeV
-    and a quarter of the mean pT of the two jets, which are within abs(eta) < 1.5.
+    Events pass the selection dphi12 > 2.7, mean pT of the two jets above 55 GeV, and
+    third-jet pT below the higher of 25 GeV and a quarter of this mean. The two jets are
+    within abs(eta) < 1.5.
 
-    The bundled file holds the first events of the full files in integer steps: 0.001 in
+    The bundled events are those of ``generate_dijets(5400, random_state=0)`` and
+    ``generate_dijets(2700, side="data", random_state=1)``, in integer steps: 0.001 in
     log(pT) of jets and true jets, in log(1 + mass / GeV), in eta and in phi; 0.005 in
     log(1 + pT / GeV) of the third jet; 0.01 in log(weight); 0.25 in mu; 1/128 in
     f_charged, 1/1024 in f_tile2, w_track and w_calo, 1/256 in the other fractions. Of
-    towers: 0.01 in log(pT), 1/254 in the distance to the jet axis in eta and in phi (as
-    in the full files), 1/51 in em_fraction.
+    towers: 0.01 in log(pT), 1/51 in em_fraction; their places are exact.
 
     Examples
     --------

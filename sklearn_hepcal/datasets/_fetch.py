@@ -20,6 +20,7 @@ from .._optional import import_optional
 from ..jets import Jets
 from ..jets._files import PathLike, replacing
 from ._download import NETWORK_ERRORS, ResumingDownloader
+from ._lock import hold
 
 ZENODO = "https://zenodo.org/records"
 CERN_OPEN_DATA = "https://opendata.cern.ch/record"
@@ -131,9 +132,12 @@ def _download(
         verbose,
     )
     files = pooch.create(path.parent, file.base_url, registry={file.name: None})
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _quiet(pooch.get_logger()):
-            files.fetch(file.name, downloader=downloader)
+        # another process may have downloaded it while this one was waiting
+        with hold(downloader.part), _quiet(pooch.get_logger()):
+            if not path.exists():
+                files.fetch(file.name, downloader=downloader)
     except NETWORK_ERRORS as error:
         raise ConnectionError(
             f"{file.name} could not be downloaded: {error}. What has come of it is "

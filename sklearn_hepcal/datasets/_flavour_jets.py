@@ -12,15 +12,16 @@ from sklearn.utils import Bunch, check_scalar
 
 from ..jets import Jets
 from ._packing import read_bundled, unpack_ranks, wrap_angle
+from ._tracker import Tracker
 
 Columns = dict[str, NDArray]
 
 FEATURES = ("pt", "eta")
 FLAVOUR = "HadronConeExclTruthLabelID"
 # Columns of small integers that are bundled as one, and how many values each has.
-_JET_TRUTH = {FLAVOUR: 6, "n_truth_b": 4, "n_truth_c": 6}
-_TRACK_TRUTH = {"ftagTruthOriginLabel": 8, "ftagTruthVertexIndex": 7}
-_TRACK_KIND = {
+JET_TRUTH = {FLAVOUR: 6, "n_truth_b": 4, "n_truth_c": 6}
+TRACK_TRUTH = {"ftagTruthOriginLabel": 8, "ftagTruthVertexIndex": 7}
+TRACK_KIND = {
     "positive": 2,
     "numberOfInnermostPixelLayerHits": 2,
     "numberOfPixelHits": 3,
@@ -28,11 +29,11 @@ _TRACK_KIND = {
     "leptonID": 3,
 }
 # where the bundled numbers begin, if not at 0
-_LEAST_HITS = {"numberOfPixelHits": 2, "numberOfSCTHits": 5}
+LEAST_HITS = {"numberOfPixelHits": 2, "numberOfSCTHits": 5}
 _SIGNIFICANCES = ("signed_d0_significance", "signed_z0_significance")
 _BUNDLED = (
     *("log_ptfrac", "deta", "dphi", *_SIGNIFICANCES),
-    *("log_d0_error", "log_z0_error", "log_smearing", "track_kind", "track_truth"),
+    *("log_d0_error", "log_z0_error", "track_kind", "track_truth"),
 )
 CONSTITUENTS = (
     *("pt", "qOverP", "deta", "dphi", "dr", "ptfrac", "d0", "z0SinTheta"),
@@ -58,29 +59,25 @@ def _read_jets(c: Columns) -> Columns:
         "mass": np.expm1(c["log_mass"]),
         "pt_truth": np.exp(c["log_pt"] - c["log_response"]),
         "n_tracks": c["n_track"].astype(np.int64),
-        **_split(c["truth"], _JET_TRUTH),
+        **_split(c["truth"], JET_TRUTH),
         "hadron_pt": np.expm1(c["log_hadron_pt"]),
         "hadron_Lxy": np.expm1(c["log_hadron_Lxy"]),
     }
 
 
 # Columns of tracks that follow from others are not bundled. The errors are those of the
-# simulated detector: of transverse momenta without smearing in qOverP and the angles,
-# of measured ones in the impact parameters, for which the bundle has the rest.
+# simulated detector; of the impact parameters the bundle has what they are off by.
 def _read_tracks(c: Columns, jet_pt: NDArray, jet_eta: NDArray) -> Columns:
     ptfrac = np.exp(c["log_ptfrac"])
     pt = ptfrac * jet_pt
     cosh_eta = np.cosh(jet_eta + c["deta"])
-    kind = _split(c["track_kind"], _TRACK_KIND)
+    kind = _split(c["track_kind"], TRACK_KIND)
     q_over_p = np.where(kind.pop("positive"), 1, -1) / (pt * cosh_eta)
-    exact_pt = pt / np.exp(c["log_smearing"])
-    angle_error = 1e-4 + 1e-3 / exact_pt
     innermost = kind["numberOfInnermostPixelLayerHits"] > 0
-    scattering = np.sqrt(cosh_eta) / pt
-    d0_error = np.hypot(0.012, 0.070 * scattering) * np.where(innermost, 1, 1.8)
-    z0_error = np.hypot(0.035, 0.090 * scattering) * np.where(innermost, 1, 1.5)
+    d0_error, z0_error = find_impact_errors(pt, cosh_eta, innermost)
     d0_error *= np.exp(c["log_d0_error"])
     z0_error *= np.exp(c["log_z0_error"])
+    relative, angle_error = Tracker().momentum_errors(pt)
     return {
         **{name: c[name] for name in ("deta", "dphi", *_SIGNIFICANCES)},
         "pt": pt,
@@ -91,11 +88,20 @@ def _read_tracks(c: Columns, jet_pt: NDArray, jet_eta: NDArray) -> Columns:
         "z0SinTheta": -np.sign(c["deta"]) * c["signed_z0_significance"] * z0_error,
         "d0Uncertainty": d0_error,
         "z0SinThetaUncertainty": z0_error,
-        "qOverPUncertainty": np.abs(q_over_p) * np.hypot(0.01, 4e-4 * exact_pt),
+        "qOverPUncertainty": np.abs(q_over_p) * relative,
         "phiUncertainty": angle_error,
         "thetaUncertainty": angle_error,
-        **{name: codes + _LEAST_HITS.get(name, 0) for name, codes in kind.items()},
+        **{name: codes + LEAST_HITS.get(name, 0) for name, codes in kind.items()},
     }
+
+
+# Return the mean errors of d0 and of z0 sin(theta) that are told, in mm.
+def find_impact_errors(
+    pt: NDArray, cosh_eta: NDArray, innermost: NDArray
+) -> tuple[NDArray, NDArray]:
+    tracker = Tracker()
+    d0 = tracker.d0.sigma(pt, 1 / cosh_eta, innermost)
+    return d0, tracker.z0_sin_theta.sigma(pt, 1 / cosh_eta, innermost)
 
 
 def _read() -> Jets:
@@ -113,7 +119,7 @@ def _read() -> Jets:
         feature_names=FEATURES,
         constituent_names=CONSTITUENTS,
         labels=jets,
-        constituent_labels=_split(of_tracks["track_truth"], _TRACK_TRUTH),
+        constituent_labels=_split(of_tracks["track_truth"], TRACK_TRUTH),
     )
 
 
@@ -128,10 +134,10 @@ def load_flavour_jets(
     a vertex, and to correct the momentum of jets for neutrinos and muons.
 
     =================   ==========================================
-    Jets                21,869 of 4,370 events
+    Jets                22,000 of 4,419 events
     Features            2: pT, eta
-    Constituents        up to 29 tracks, 6.1 a jet
-    Flavours            light 56.5 %, c 11.8 %, b 31.7 %
+    Constituents        up to 27 tracks, 6.3 a jet
+    Flavours            light 56.0 %, c 11.7 %, b 32.3 %
     =================   ==========================================
 
     Parameters
@@ -194,12 +200,14 @@ def load_flavour_jets(
 
     See Also
     --------
+    generate_flavour_jets : More such jets.
     load_flavour_scores : What a tagger makes of more such jets.
     sklearn_hepcal.jets.read_ftag_h5 : Jets from files of ATLAS.
 
     Notes
     -----
-    The bundled file counts integer steps. Of jets: 0.001 in log(pT), log(pt_truth/pT),
+    The bundled jets are those of ``generate_flavour_jets(22_000, random_state=0)``, in
+    integer steps. Of jets: 0.001 in log(pT), log(pt_truth/pT),
     log(1 + mass / GeV), eta and phi; 0.005 in log(1 + hadron_pt / GeV) and in
     log(1 + hadron_Lxy / mm). Of tracks: 0.05 in both signed significances, a 20th of
     the error of the impact parameter; 0.01 in the logarithms of these errors; 0.004 in
@@ -211,13 +219,13 @@ def load_flavour_jets(
     >>> from sklearn_hepcal.datasets import load_flavour_jets
     >>> X, y = load_flavour_jets(return_X_y=True)
     >>> X.shape, X.feature_names, len(X.constituent_names)
-    ((21869,), ('pt', 'eta'), 19)
+    ((22000,), ('pt', 'eta'), 19)
     >>> displaced = X.constituent("signed_d0_significance") > 3
     >>> for flavour in (0, 4, 5):
     ...     print(f"{displaced[y[X.jet_index] == flavour].mean():.3f}")
-    0.021
-    0.121
-    0.365
+    0.020
+    0.116
+    0.354
     """
     jets = _read()
     if n_jets is None:

@@ -234,9 +234,9 @@ def generate_dijets(
     *Events.* ``HardQCD:all`` with multiparton interactions, pTHat > 80 GeV, generated
     with a bias of pTHat to the power 4.8 that the label weight undoes. Events with a
     hard parton beyond abs(eta) = 1.6 are given up before the shower. Both leading jets
-    have abs(eta) < 1.5, dphi12 is above 2.7, and the third jet below the higher of
-    25 GeV and a quarter of the mean pT of the two. True jets are without muons and
-    neutrinos.
+    have abs(eta) < 1.5, their mean pT is above 55 GeV, dphi12 above 2.7, and the third
+    jet below the higher of 25 GeV and a quarter of this mean. True jets are without
+    muons and neutrinos.
 
     *Detector.* Electrons and photons make showers in the first layers. Those of hadrons
     begin after an exponential path and have an electromagnetic part, which fluctuates;

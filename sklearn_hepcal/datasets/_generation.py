@@ -27,6 +27,7 @@ from .._optional import import_optional
 from ..jets import Jets, read_parquet, read_parquet_metadata, write_parquet
 from ..jets._files import PathLike, replacing
 from ._events import Events, PythiaSource, Statistics, combine
+from ._lock import hold
 
 Count = Literal["jets", "events"]
 RandomState = int | np.random.RandomState | None
@@ -265,11 +266,23 @@ def generate(
     path = Path(path).expanduser()
     # as it is read back
     description = json.loads(json.dumps(production.description))
-    if path.exists():
-        _require_same(
-            read_parquet_metadata(path).get("production", {}), description, path
-        )
-        return path
+    # another process may be making the same file
+    with hold(path.with_name(f"{path.name}.lock")):
+        if path.exists():
+            known = read_parquet_metadata(path).get("production", {})
+            _require_same(known, description, path)
+        else:
+            _make_file(path, production, description, n_jobs, verbose)
+    return path
+
+
+def _make_file(
+    path: Path,
+    production: _Production,
+    description: dict[str, Any],
+    n_jobs: int | None,
+    verbose: int,
+) -> None:
     folder = _open_folder(path, description)
     files = [folder / f"{i:06d}.parquet" for i in range(len(production.blocks))]
     tasks = (
@@ -284,4 +297,3 @@ def generate(
         metadata=production.summarise(statistics),
     )
     shutil.rmtree(folder)
-    return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -24,17 +24,23 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, NDArray]:
         return {name: arrays[name] for name in names}
 
 
-# Bundled files count integer steps: low bytes in the first row of an array, high bytes
-# in the second, if any.
 def read_bundled(file_name: str, prefix: str = "") -> dict[str, NDArray[np.float64]]:
     bundled = resources.files(__package__).joinpath("data", file_name)
-    columns = {}
     with bundled.open("rb") as file, np.load(file) as arrays:
-        scales = zip(arrays["names"], arrays["offset"], arrays["step"], strict=True)
-        for name, offset, step in scales:
-            planes = arrays[f"{prefix}{name}"]
-            codes = 256.0 ** np.arange(len(planes)) @ planes
-            columns[str(name)] = offset + step * codes
+        return unpack(arrays, prefix)
+
+
+# Bundled files count integer steps: low bytes in the first row of an array, high bytes
+# in the next ones, if any.
+def unpack(
+    arrays: Mapping[str, NDArray], prefix: str = ""
+) -> dict[str, NDArray[np.float64]]:
+    columns = {}
+    scales = zip(arrays["names"], arrays["offset"], arrays["step"], strict=True)
+    for name, offset, step in scales:
+        planes = arrays[f"{prefix}{name}"]
+        codes = 256.0 ** np.arange(len(planes)) @ planes
+        columns[str(name)] = offset + step * codes
     return columns
 
 

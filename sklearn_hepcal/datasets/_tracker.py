@@ -85,7 +85,7 @@ class Tracker:
         true_pt = np.hypot(momentum[:, 0], momentum[:, 1])
         true_theta = np.arctan2(true_pt, momentum[:, 2])
         n = len(true_pt)
-        relative, angle = self._momentum_errors(true_pt)
+        relative, angle = self.momentum_errors(true_pt)
         pt = true_pt / np.abs(1 + relative * rng.normal(size=n))
         theta = true_theta + angle * rng.normal(size=n)
         sin_theta = np.sin(theta)
@@ -105,7 +105,7 @@ class Tracker:
             spread = np.exp(self.error_spread * rng.normal(size=n))
             errors[f"{name}Uncertainty"] = told * spread
         # from the measured momentum, or they would tell the true one
-        relative, angle_error = self._momentum_errors(pt)
+        relative, angle_error = self.momentum_errors(pt)
         q_over_p = charge * sin_theta / pt
         return {
             "pt": pt,
@@ -120,8 +120,8 @@ class Tracker:
             **hits,
         }
 
-    # Return the relative error of the momentum, and that of angles.
-    def _momentum_errors(self, pt: Array) -> tuple[Array, Array]:
+    # Return the relative errors of momenta, and those of angles.
+    def momentum_errors(self, pt: Array) -> tuple[Array, Array]:
         relative = np.hypot(self.momentum_constant, self.momentum_slope * pt)
         return relative, self.angle_constant + self.angle_scattering / pt
 

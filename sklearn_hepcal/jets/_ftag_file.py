@@ -77,10 +77,10 @@ def opened(path: Path, groups: tuple[str, str | None]) -> Iterator[tuple[Any, An
 # Return a dataset of named columns.
 def open_table(file: Any, name: str, ndim: int, path: Path) -> Any:
     h5py = import_optional("h5py", "hdf5")
-    if name not in file:
-        hint = "; tracks_group=None reads jets alone" if ndim == 2 else ""
-        raise ValueError(f"{path} has no {name!r}: {suggest(name, file)}{hint}.")
     with readable(path):
+        if name not in file:
+            hint = "; tracks_group=None reads jets alone" if ndim == 2 else ""
+            raise ValueError(f"{path} has no {name!r}: {suggest(name, file)}{hint}.")
         table = file[name]
     if not isinstance(table, h5py.Dataset) or table.dtype.names is None:
         raise ValueError(f"{path}: {name!r} is not a dataset of named columns.")
@@ -115,7 +115,8 @@ def choose_columns(
 
 # Return the inputs that the writer noted, if it was ours.
 def _noted(table: Any, argument: str, otherwise: list[str]) -> list[str]:
-    return list(table.attrs[argument]) if argument in table.attrs else otherwise
+    with readable(table.file.filename):
+        return list(table.attrs[argument]) if argument in table.attrs else otherwise
 
 
 def place(table: Any, path: Path) -> str:
@@ -143,16 +144,15 @@ def inspect_file(
 
 
 def _find_unit(jets: Any, path: Path) -> str:
-    for attributes in (jets.attrs, jets.file.attrs):
-        if "unit" in attributes:
-            unit = attributes["unit"]
-            if isinstance(unit, bytes):
-                unit = unit.decode()
-            if unit not in ("GeV", "MeV"):
-                raise ValueError(
-                    f"{path} gives its unit as {unit!r}; choose unit='GeV' or 'MeV'."
-                )
-            return unit
+    with readable(path):
+        noted = [a["unit"] for a in (jets.attrs, jets.file.attrs) if "unit" in a]
+    if noted:
+        unit = noted[0].decode() if isinstance(noted[0], bytes) else noted[0]
+        if unit not in ("GeV", "MeV"):
+            raise ValueError(
+                f"{path} gives its unit as {unit!r}; choose unit='GeV' or 'MeV'."
+            )
+        return unit
     if not len(jets):
         return "GeV"
     known = [name for name in ALIASES["pt"] if name in jets.dtype.names]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_scalar
 
 from ._chunks import CHUNK_SIZE, Selection
 from ._files import PathLike
@@ -104,6 +106,8 @@ def read_nanoaod(
         If there is no such file.
     ImportError
         If uproot or awkward are not installed.
+    TypeError
+        If `selection` cannot be called, or a cut is no number.
     ValueError
         If a file is truncated, corrupt or of another format, it lacks a collection or
         a branch, or the truth is asked for as an input.
@@ -237,7 +241,7 @@ def iterate_nanoaod(
     ImportError
         If uproot or awkward are not installed.
     TypeError
-        If `selection` cannot be called.
+        If `selection` cannot be called, or a cut is no number.
     ValueError
         If `read_nanoaod` would refuse a file or an argument.
 
@@ -280,10 +284,16 @@ class NanoAOD(Format):
 
     trees = ("Events",)
     separator = "_"
+    usual_truth = "GenJet"
     aliases: ClassVar = {"flavour": "hadronFlavour", "eventNumber": "event"}
     numbers = ("run", "luminosityBlock", "eventNumber")
     # that of the collaboration's own matching of anti-kT jets of R = 0.4
     radius = 0.4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.jet_id is not None:
+            check_scalar(self.jet_id, "jet_id", Integral, min_val=0)
 
     @staticmethod
     def spell(key: str) -> str:

@@ -199,11 +199,11 @@ def _choose(
 # Return the types of the columns of jets or of constituents, and what to call them.
 def _known(source: Source, argument: str) -> tuple[dict[str, np.dtype], str]:
     if argument in ("features", "labels"):
-        columns, what = source.per_jet, "columns"
+        columns, where = source.per_jet, str(source.path)
     else:
-        columns, what = source.per_constituent, "columns of lists"
-    dtypes = {name: column.dtype for name, column in columns.items()}
-    return dtypes, f"the {what} of {source.path}"
+        columns = source.per_constituent
+        where = f"{source.path} (columns of lists)"
+    return {name: column.dtype for name, column in columns.items()}, where
 
 
 # Check that a file has the chosen columns, of types that can be read.

@@ -106,6 +106,8 @@ def read_physlite(
         If there is no such file.
     ImportError
         If uproot or awkward are not installed.
+    TypeError
+        If `selection` cannot be called, or a cut is no number.
     ValueError
         If a file is truncated, corrupt or of another format, it lacks a container or
         a branch, links lead to other containers, or the truth is asked for as an
@@ -240,7 +242,7 @@ def iterate_physlite(
     ImportError
         If uproot or awkward are not installed.
     TypeError
-        If `selection` cannot be called.
+        If `selection` cannot be called, or a cut is no number.
     ValueError
         If `read_physlite` would refuse a file or an argument.
 
@@ -283,6 +285,7 @@ class PHYSLITE(Format):
 
     trees = ("CollectionTree", "EventData")
     separator = "AuxDyn."
+    usual_truth = "AntiKt4TruthDressedWZJets"
     aliases: ClassVar = {"mass": "m", "flavour": "HadronConeExclTruthLabelID"}
     numbers = ("runNumber", "eventNumber", "mcChannelNumber")
     # usual in the calibration of anti-kT jets of R = 0.4

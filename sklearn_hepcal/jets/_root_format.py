@@ -56,6 +56,8 @@ class Format(ABC):
     separator: ClassVar[str]
     # other names of branches
     aliases: ClassVar[Mapping[str, str]]
+    # the true jets that are looked for if the user names none
+    usual_truth: ClassVar[str]
     # what tells events from one another
     numbers: ClassVar[tuple[str, ...]]
     # distance within which jets match true ones if the file does not tell
@@ -185,13 +187,22 @@ def find_layout(tree: Tree, form: Format, names: dict[str, list[str]]) -> Layout
     return Layout(*found)
 
 
+# Data have no true jets, so that those of the usual name may be missing.
 def _require_jets(tree: Tree, form: Format, tables: Tables) -> None:
-    if _locate("pt", tree, {"jets": tables["jets"]}, form) is None:
-        end = f"{form.separator}pt"
-        known = [name.removesuffix(end) for name in tree.branches if name.endswith(end)]
-        raise ValueError(
-            f"{tree.where} has no jets {form.jets!r}; {suggest(form.jets, known)}."
-        )
+    wanted = {"jets": form.jets}
+    if form.truth_jets != form.usual_truth:
+        wanted["truth"] = form.truth_jets
+    for table, name in wanted.items():
+        if _locate("pt", tree, {"jets": tables[table]}, form) is None:
+            end = f"{form.separator}pt"
+            known = [
+                branch.removesuffix(end)
+                for branch in tree.branches
+                if branch.endswith(end)
+            ]
+            raise ValueError(
+                f"{tree.where} has no jets {name!r}; {suggest(name, known)}."
+            )
 
 
 def _require(

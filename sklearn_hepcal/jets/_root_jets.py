@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_scalar
 from tqdm.auto import tqdm
 
 from ._chunks import Selection, check_chunks, find_ranges, select, stack_columns
@@ -47,6 +49,10 @@ def iterate_jets(
     verbose: int,
 ) -> Iterator[Jets]:
     check_chunks(chunk_size, cuts.selection)
+    for name in ("pt_min", "abs_eta_max"):
+        value = getattr(cuts, name)
+        if value is not None:
+            check_scalar(value, name, Real)
     files = find_files(path)
     names: dict[str, list[str]] = {}
     sources: list[Source] = []

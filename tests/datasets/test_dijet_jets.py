@@ -32,7 +32,10 @@ TOWERS = [
     (5, 50.0, 0.0, 1.0),
     (5, 45.0, 0.0, -2.0),
     (5, 20.0, 1.2, 2.5),
+    (6, 44.0, 0.0, 1.0),
+    (6, 41.0, 0.0, -2.0),  # too soft
 ]
+CUTS = Selection(min_mean_pt=43.0)
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +44,12 @@ def jets():
     layers = np.array([0.5, 0.1, 0.2, 0.15, 0.05])
     energies = (pt * np.cosh(eta))[:, None] * layers
     towers = Towers(Axes(event.astype(int), eta, phi), energies, 0.1 * pt)
-    return find_jets(towers, 7)
+    return find_jets(towers, 8)
 
 
 @pytest.fixture(scope="module")
 def pairs(jets):
-    return select_pairs(jets, Selection())
+    return select_pairs(jets, CUTS)
 
 
 def test_pairs_pass_the_selection(pairs):
@@ -58,7 +61,7 @@ def test_pairs_pass_the_selection(pairs):
 
 def test_order_is_that_of_measured_momenta(jets):
     shifted = jets._replace(pt=jets.pt - 8 * (np.abs(jets.pt - 50) < 1))
-    pairs = select_pairs(shifted, Selection())
+    pairs = select_pairs(shifted, CUTS)
     np.testing.assert_allclose(pairs.jets.pt[2:], [45, 42])
     np.testing.assert_allclose(pairs.jets.axes.phi[2:], [-2, 1])
     towers = list_towers(pairs.jets, 1)[0]

@@ -2,8 +2,9 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from bundle_versions import require_generator_of
 
-from sklearn_hepcal.datasets import load_flavour_scores
+from sklearn_hepcal.datasets import generate_flavour_jets, load_flavour_scores
 from sklearn_hepcal.metrics import (
     closure_auc,
     discriminant,
@@ -82,13 +83,26 @@ def test_light_jets_have_the_documented_closure():
     auc, error = closure_auc(
         features[y == 0], features[y == 1], n_train=10_000, random_state=0
     )
-    assert 0.59 - 3 * error < auc < 0.60 + 3 * error
+    assert auc == pytest.approx(0.59, abs=3 * error)
 
 
 def test_rounding_leaves_few_ties():
     X, _ = load_flavour_scores(flavour="light", return_X_y=True)
     score = discriminant(X[:, :3])
     assert len(np.unique(score)) > 0.99 * len(score)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "seed"), [("sim", 1), ("data", 2)])
+def test_bundled_jets_are_generated_ones(scores, side, seed):
+    require_generator_of("flavour_scores.npz")
+    jets = generate_flavour_jets(2000, side=side, random_state=seed)
+    rows = np.flatnonzero(scores.target == (side == "data"))[:2000]
+    pt, eta = scores.data[rows, 3:].T
+    assert np.abs(np.log(pt / jets.feature("pt"))).max() < 0.000501
+    assert np.abs(eta - jets.feature("eta")).max() < 0.501 / 128
+    flavour = jets.labels["HadronConeExclTruthLabelID"]
+    np.testing.assert_array_equal(np.array([0, 4, 5])[scores.flavour[rows]], flavour)
 
 
 def test_bundled_file_is_small():

@@ -1,6 +1,7 @@
 """The engine, with a toy in place of Pythia whose jets are known exactly."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import ClassVar
@@ -240,6 +241,17 @@ def test_a_drawn_seed_is_noted(tmp_path):
     path = make(path=tmp_path / "jets.parquet", seed=np.random.RandomState(3))
     seed = read_parquet_metadata(path)["production"]["random_state"]
     assert make(seed=seed) == read_parquet(path)
+
+
+# Locks are of open files, so that threads stand for processes.
+def test_two_at_once_make_one_file(tmp_path, break_block):
+    started = break_block(number=100)
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(make, path=tmp_path / "jets.parquet") for _ in range(2)]
+    (path,) = {one.result() for one in made}
+    assert len(started) == 9
+    assert read_parquet(path) == make()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("number", [0, 1, 5, 8])

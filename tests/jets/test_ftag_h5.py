@@ -403,6 +403,15 @@ def test_corrupt_contents(tmp_path, tables):
         read_ftag_h5(path)
 
 
+# The names of what a file holds are in heaps.
+def test_corrupt_names(path):
+    content = path.read_bytes()
+    assert b"HEAP" in content
+    path.write_bytes(content.replace(b"HEAP", b"heap"))
+    with pytest.raises(ValueError, match=r"ttbar\.h5 cannot be read as HDF5"):
+        read_ftag_h5(path)
+
+
 def test_files_of_other_formats(tmp_path):
     path = tmp_path / "notes.h5"
     path.write_text("pt eta phi\n" * 1000)

@@ -224,6 +224,29 @@ def test_other_collections(write, jets, truth):
     assert read_nanoaod(path, jets=jets, truth_jets=truth) == everything
     with pytest.raises(ValueError, match=rf"no jets '{jets}s'; .* \['{jets}'"):
         read_nanoaod(path, jets=f"{jets}s")
+    with pytest.raises(ValueError, match=rf"no jets '{truth}s'; .* \['{truth}'"):
+        read_nanoaod(path, jets=jets, truth_jets=f"{truth}s")
+
+
+def test_data_have_no_true_jets(write):
+    columns = nanoaod_columns(4)
+    columns = {k: v for k, v in columns.items() if not k.startswith("GenJet_")}
+    assert "pt_truth" not in read_nanoaod(write(columns)).labels
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"jet_id": "tight"}, TypeError, "jet_id must be an instance of"),
+        ({"jet_id": -1}, ValueError, "jet_id == -1, must be >= 0"),
+        ({"pt_min": "30"}, TypeError, "pt_min must be an instance of"),
+        ({"abs_eta_max": [2.5]}, TypeError, "abs_eta_max must be an instance of"),
+    ],
+)
+def test_wrong_cuts(write, options, error, message):
+    path = write(nanoaod_columns(4))
+    with pytest.raises(error, match=message):
+        read_nanoaod(path, **options)
 
 
 # Return random jets and candidates, and the candidates of every jet.

@@ -328,7 +328,7 @@ def test_missing_numbers_are_nan(tmp_path):
         (
             {"d0": [[1.0]]},
             {"constituents": ["D0"]},
-            r"columns of lists of .* no column 'D0'; the nearest are \['d0'\]",
+            r"\(columns of lists\) has no column 'D0'; the nearest are \['d0'\]",
         ),
     ],
 )

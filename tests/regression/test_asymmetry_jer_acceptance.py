@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold
 
-from sklearn_hepcal.datasets import load_dijets, make_dijets
+from sklearn_hepcal.datasets import generate_dijets, load_dijets, make_dijets
+from sklearn_hepcal.jets import Jets
 from sklearn_hepcal.metrics import closure_table, resolution
 from sklearn_hepcal.regression import AsymmetryJERRegressor
 
@@ -168,6 +169,40 @@ def test_pythia(pythia, pair_features):
     assert after[1] < before[1]
     assert after[1] <= 1.03 * oracle[1]
     assert after[0] < 0.8
+
+
+# A small sample of the library's own generators: bins hold some hundred jets.
+@pytest.fixture(scope="module")
+def generated():
+    for package in ("pythia8mc", "fastjet"):
+        pytest.importorskip(package)
+    jets = Jets.concatenate(
+        [
+            generate_dijets(n_events, side=side, random_state=20 + n_events, n_jobs=2)
+            for side, n_events in (("sim", 4000), ("data", 2000))
+        ]
+    )
+    labels = jets.labels
+    return jets, labels["truth_pt"], labels["event_id"], labels["domain"]
+
+
+def test_generated_events(generated):
+    X, true_pt, _, domain = generated
+    pt, _ = fit_folds(*generated)
+    sim, data = domain == 0, domain == 1
+    closure, jer = measured(true_pt[sim], pt[0, sim])
+    _, reco = measured(true_pt[sim], X.feature("pt")[sim])
+    print(f"simulation: closure {closure:.2f} %, JER {jer:.2f}, reco {reco:.2f}")
+    assert closure < 1.5
+    assert jer < 0.75 * reco
+    before, after, oracle = (
+        measured(true_pt[data], rescaled(true_pt[data], row[data])) for row in pt
+    )
+    _, reco = measured(true_pt[data], X.feature("pt")[data])
+    print(f"data: reco {reco:.2f}, before {before}, in situ {after}, oracle {oracle}")
+    assert after[0] < 2
+    assert after[1] < 0.75 * reco
+    assert after[1] < 1.05 * before[1]
 
 
 def test_stress(pythia):

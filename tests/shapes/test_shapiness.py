@@ -271,10 +271,15 @@ def test_centre_of_a_point_adds_nothing(jets):
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 def test_points_are_small_rings(jets, beta):
     rings, points = (
-        ShapinessTransformer(s, beta=beta, R=R).fit_transform(jets)[:, 0]
+        ShapinessTransformer(s, beta=beta, R=R).fit_transform(jets)
         for s in ("ring", "point")
     )
-    assert (rings < points).all()
+    radius, ratio = rings[:, -1], rings[:, 0] / points[:, 0]
+    # the best ring may be a point, which the search comes close to
+    is_ring = radius > 1e-3
+    assert is_ring.sum() >= 5
+    assert (ratio[is_ring] < 1).all()
+    assert (ratio < 1.002).all()
 
 
 @pytest.mark.parametrize("shape", [Ring(), WithCentre(Disk())], ids=str)
