@@ -1,0 +1,5 @@
+"""Fitted estimators as files that need neither this package nor torch."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,222 @@
+"""Transport maps of moved columns, as expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ...calibration._bures import BuresMap
+from ...calibration._convex_map import ConvexMap
+from ...calibration._flow_map import FlowMap
+from ...calibration._maps import IdentityMap, TransportMap
+from ...calibration._quantile import QuantileMap
+from ._flow import inverse_flow
+from ._graph import Graph, Value
+from ._tables import find_cells, search_table
+
+
+class Picker:
+    """The numbers of one of several maps of the same kind.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    maps : sequence of objects
+        The maps.
+    index : Value of shape () or None
+        Which of them is meant; None for a single map.
+    """
+
+    def __init__(
+        self, graph: Graph, maps: Sequence[Any], index: Value | None
+    ) -> None:
+        self.graph = graph
+        self.maps = maps
+        self.index = index
+
+    def __call__(
+        self, read: Callable[[Any], ArrayLike], dtype: DTypeLike = np.float64
+    ) -> Value:
+        """Take an array that every map has, with the same shape."""
+        arrays = [np.asarray(read(fitted), dtype=dtype) for fitted in self.maps]
+        if self.index is None:
+            return self.graph.constant(arrays[0])
+        return self.graph.constant(np.stack(arrays)).take(self.index, axis=0)
+
+    def part(self, read: Callable[[Any], Any]) -> Picker:
+        """Descend to a part that every map has."""
+        return Picker(self.graph, [read(fitted) for fitted in self.maps], self.index)
+
+
+def move(
+    graph: Graph,
+    maps: Sequence[TransportMap],
+    index: Value | None,
+    x: Value,
+    h: Value,
+) -> Value:
+    """Move rows by one of several maps.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    maps : sequence of TransportMap
+        A map, and its replicas.
+    index : Value of shape () or None
+        Which of them moves the rows.
+    x : Value of shape (n, d)
+        The rows, in double precision.
+    h : Value of shape (n, k) or (1, 1)
+        Basis functions of their conditions.
+
+    Returns
+    -------
+    Value of shape (n, d)
+        The moved rows.
+    """
+    if all(isinstance(fitted, IdentityMap) for fitted in maps):
+        return x
+    maps = _alike(maps)
+    return _MOVES[type(maps[0])](Picker(graph, maps, index), x, h)
+
+
+# The replicas of an identity are Gaussian maps, of which it is one.
+def _alike(maps: Sequence[TransportMap]) -> list[TransportMap]:
+    gaussian = next((m for m in maps if isinstance(m, BuresMap)), None)
+    if gaussian is None:
+        return list(maps)
+    zeros, eye = np.zeros_like(gaussian.source_mean), np.eye(gaussian.root.shape[1])
+    identity = BuresMap(zeros, zeros, np.broadcast_to(eye, gaussian.root.shape))
+    return [identity if isinstance(m, IdentityMap) else m for m in maps]
+
+
+def _gaussian(pick: Picker, x: Value, h: Value) -> Value:
+    return _unwhiten(pick, _whiten(pick, x, h), h)
+
+
+def _convex(pick: Picker, x: Value, h: Value) -> Value:
+    halves, scale = pick.part(lambda m: m.gaussian), pick(lambda m: m.scale)
+    white = (_whiten(halves, x, h) / scale).cast(np.float32)
+    coefficients = pick.part(_coefficients)
+    moved = _gradient(coefficients, white, h.cast(np.float32))
+    return _unwhiten(halves, moved.cast(np.float64) * scale, h)
+
+
+# Weights of a potential as they enter its formula, in numpy.
+def _coefficients(fitted: ConvexMap) -> SimpleNamespace:
+    module = fitted.module
+    tensors = {**module.coefficients()._asdict(), "offset": list(module.offset)}
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, list):
+            return [convert(part) for part in value]
+        return value.detach().numpy()
+
+    return SimpleNamespace(**{name: convert(value) for name, value in tensors.items()})
+
+
+# The gradient of `ConvexPotential`: up the layers, and down again.
+def _gradient(pick: Picker, x: Value, h: Value) -> Value:
+    single = np.float32
+    n_layers = len(pick.maps[0].skip)
+    n_knots = len(pick.maps[0].linear)
+    joined = x if n_knots == 1 else pick.graph.concat([x, h], axis=1)
+
+    # Conditions enter as further columns: one product instead of two.
+    def below(layer: int) -> Value:
+        if n_knots == 1:
+            skip = pick(lambda c: c.skip[layer], single)
+            return joined @ skip + pick(lambda c: c.offset[layer], single)
+        rows = pick(lambda c: np.vstack([c.skip[layer], c.offset[layer]]), single)
+        return joined @ rows
+
+    activations = [below(0)]
+    for layer in range(1, n_layers):
+        inner = pick(lambda c, k=layer: c.inner[k - 1], single)
+        units = activations[-1].apply("Softplus") @ inner
+        activations.append(below(layer) + units)
+    out = (h @ pick(lambda c: c.quadratic, single)) * x
+    out = out + h @ pick(lambda c: c.linear, single)
+    signal = h @ pick(lambda c: c.output, single)
+    for layer in reversed(range(n_layers)):
+        signal = signal * activations[layer].apply("Sigmoid")
+        out = out + signal @ pick(lambda c, k=layer: c.skip[k].T, single)
+        if layer:
+            signal = signal @ pick(lambda c, k=layer: c.inner[k - 1].T, single)
+    return out
+
+
+def _quantile(pick: Picker, x: Value, h: Value) -> Value:
+    gaussian = pick.part(lambda m: m.gaussian)
+    white = _whiten(gaussian, x, h)
+    columns = [curve.points for m in pick.maps for curve in m.curves]
+    shape = len(pick.maps[0].curves), search_table(columns).shape[1]
+
+    # Behind the last point nothing is read.
+    def points(fitted: QuantileMap) -> ArrayLike:
+        table = np.full(shape, np.inf)
+        for row, curve in zip(table, fitted.curves, strict=True):
+            row[: len(curve.points)] = curve.points
+        return table.ravel()
+
+    def values(fitted: QuantileMap) -> ArrayLike:
+        table = np.zeros((*shape, len(fitted.curves[0].values)))
+        for row, curve in zip(table, fitted.curves, strict=True):
+            row[: len(curve.points)] = curve.values.T
+        return table.reshape(-1, table.shape[2])
+
+    def last_cell(fitted: QuantileMap) -> ArrayLike:
+        sizes = [len(curve.points) for curve in fitted.curves]
+        return np.array(sizes) - 2 + first_cell
+
+    first_cell = shape[1] * np.arange(shape[0])
+    known, heights = pick(points), pick(values)
+    cell = find_cells(white, known, shape) - 1
+    cell = cell.maximum(first_cell).minimum(pick(last_cell, np.int64))
+    low, high = known.take(cell, axis=0), known.take(cell + 1, axis=0)
+    basis = h.expand_dims(1)
+    start, end = (
+        (heights.take(place, axis=0) * basis).sum(2) for place in (cell, cell + 1)
+    )
+    moved = start + (end - start) / (high - low) * (white - low)
+    return _unwhiten(gaussian, moved, h)
+
+
+def _flow(pick: Picker, x: Value, h: Value) -> Value:
+    gaussian = pick.part(lambda m: m.gaussian)
+    round_x = _whiten(gaussian, x, h) @ pick(lambda m: m.axes)
+    moved = inverse_flow(pick.part(lambda m: m.network), round_x, h)
+    return _unwhiten(gaussian, moved @ pick(lambda m: np.linalg.inv(m.axes)), h)
+
+
+_MOVES: dict[type[TransportMap], Callable[[Picker, Value, Value], Value]] = {
+    BuresMap: _gaussian,
+    ConvexMap: _convex,
+    FlowMap: _flow,
+    QuantileMap: _quantile,
+}
+
+
+def _whiten(pick: Picker, x: Value, h: Value) -> Value:
+    return _apply_root(pick, x - h @ pick(lambda m: m.source_mean), h)
+
+
+def _unwhiten(pick: Picker, x: Value, h: Value) -> Value:
+    return _apply_root(pick, x, h) + h @ pick(lambda m: m.target_mean)
+
+
+# The matrices of all knots at once, then their mean.
+def _apply_root(pick: Picker, x: Value, h: Value) -> Value:
+    n_knots, n_columns, _ = pick.maps[0].root.shape
+    side_by_side = pick(lambda m: np.hstack(m.root))
+    products = x @ side_by_side
+    if n_knots == 1:
+        return products
+    products = products.reshape(0, n_knots, n_columns)
+    return (products * h.expand_dims(2)).sum(1)
