@@ -16,7 +16,12 @@ from ...calibration._maps import IdentityMap, TransportMap
 from ...calibration._quantile import QuantileMap
 from ._flow import inverse_flow
 from ._graph import Graph, Value
+from ._networks import softplus
 from ._tables import find_cells, search_table
+
+
+# Columns up to which sums over knots are products of matrices.
+_FEW_COLUMNS = 8
 
 
 class Picker:
@@ -139,7 +144,7 @@ def _gradient(pick: Picker, x: Value, h: Value) -> Value:
     activations = [below(0)]
     for layer in range(1, n_layers):
         inner = pick(lambda c, k=layer: c.inner[k - 1], single)
-        units = activations[-1].apply("Softplus") @ inner
+        units = softplus(activations[-1]) @ inner
         activations.append(below(layer) + units)
     out = (h @ pick(lambda c: c.quadratic, single)) * x
     out = out + h @ pick(lambda c: c.linear, single)
@@ -211,12 +216,17 @@ def _unwhiten(pick: Picker, x: Value, h: Value) -> Value:
     return _apply_root(pick, x, h) + h @ pick(lambda m: m.target_mean)
 
 
-# The matrices of all knots at once, then their mean.
+# Mean of the matrices of all knots. For few columns, three products are faster than
+# many small ones: the coordinates at all knots, their factors, and the sum.
 def _apply_root(pick: Picker, x: Value, h: Value) -> Value:
     n_knots, n_columns, _ = pick.maps[0].root.shape
-    side_by_side = pick(lambda m: np.hstack(m.root))
-    products = x @ side_by_side
     if n_knots == 1:
-        return products
-    products = products.reshape(0, n_knots, n_columns)
-    return (products * h.expand_dims(2)).sum(1)
+        return x @ pick(lambda m: m.root[0])
+    if n_columns <= _FEW_COLUMNS:
+        factors = h @ np.kron(np.eye(n_knots), np.ones(n_columns))
+        at_knots = x @ pick(lambda m: np.hstack(m.root))
+        return (at_knots * factors) @ np.tile(np.eye(n_columns), (n_knots, 1))
+    out = (x @ pick(lambda m: m.root[0])) * h.take([0])
+    for knot in range(1, n_knots):
+        out = out + (x @ pick(lambda m, k=knot: m.root[k])) * h.take([knot])
+    return out
