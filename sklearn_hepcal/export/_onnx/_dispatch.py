@@ -7,11 +7,28 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from ...classification import FlavourTaggerClassifier, MomentEFNClassifier
+from ...regression import (
+    AsymmetryJERRegressor,
+    GaussianAnsatzRegressor,
+    JetPtRegressor,
+    MomentEFNRegressor,
+)
+from ._ansatz import write_ansatz
 from ._graph import Graph
+from ._moments import write_moment_efn
+from ._response import write_asymmetry_jer
 from ._rows import STEPS, write_rows
+from ._tagger import write_flavour_tagger, write_jet_pt
 
 _WRITERS: dict[type, Callable[[Graph, Any], None]] = {
     **dict.fromkeys((*STEPS, Pipeline), write_rows),
+    AsymmetryJERRegressor: write_asymmetry_jer,
+    FlavourTaggerClassifier: write_flavour_tagger,
+    GaussianAnsatzRegressor: write_ansatz,
+    JetPtRegressor: write_jet_pt,
+    MomentEFNClassifier: write_moment_efn,
+    MomentEFNRegressor: write_moment_efn,
 }
 
 

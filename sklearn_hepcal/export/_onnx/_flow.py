@@ -40,15 +40,15 @@ def inverse_flow(pick: Picker, y: Value, h: Value) -> Value:
     n_columns = config["n_features"]
     n_fixed = n_columns // 2
     for layer in reversed(range(config["n_transforms"])):
-        mirrored = y @ pick(lambda state, k=layer: _mirror(state, k))
+        mirrored = y @ pick(_mirror, layer)
         fixed = mirrored.slice(0, n_fixed)
         free = mirrored.slice(n_fixed, n_columns)
-        network = pick.part(lambda state, k=layer: _layers(state, k))
+        network = pick.part(_layers, layer)
         shapes = _evaluate(network, fixed.clip(-bound, bound), h, n_fixed)
         shapes = shapes.reshape(0, n_columns - n_fixed, 3 * n_bins - 1)
         free = _inverse_spline(shapes, free, bound, n_bins)
         joined = y.graph.concat([fixed, free], axis=1)
-        y = joined @ pick(lambda state, k=layer: _mirror(state, k).T)
+        y = joined @ pick(lambda state, k: _mirror(state, k).T, layer)
     return y
 
 
@@ -70,8 +70,8 @@ def _evaluate(pick: Picker, fixed: Value, h: Value, n_fixed: int) -> Value:
     if n_fixed:
         out = out + fixed @ pick(lambda layers: layers[0][0][:, :n_fixed].T)
     for k in range(1, len(pick.maps[0])):
-        weight = pick(lambda layers, k=k: layers[k][0].T)
-        out = out.apply("Relu") @ weight + pick(lambda layers, k=k: layers[k][1])
+        weight = pick(lambda layers, k: layers[k][0].T, k)
+        out = out.apply("Relu") @ weight + pick(lambda layers, k: layers[k][1], k)
     return out
 
 

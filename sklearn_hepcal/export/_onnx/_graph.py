@@ -155,9 +155,7 @@ class Value:
             "Shape", self, dtype=np.int64, start=axis, end=axis + 1 or None
         )
 
-    def _with(
-        self, operator: str, other: Any, dtype: DTypeLike | None = None
-    ) -> Value:
+    def _with(self, operator: str, other: Any, dtype: DTypeLike | None = None) -> Value:
         return self.graph.node(
             operator, self, self._like(other), dtype=dtype or self.dtype
         )

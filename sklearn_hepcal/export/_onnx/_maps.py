@@ -19,7 +19,6 @@ from ._graph import Graph, Value
 from ._networks import softplus
 from ._tables import find_cells, search_table
 
-
 # Columns up to which sums over knots are products of matrices.
 _FEW_COLUMNS = 8
 
@@ -37,25 +36,29 @@ class Picker:
         Which of them is meant; None for a single map.
     """
 
-    def __init__(
-        self, graph: Graph, maps: Sequence[Any], index: Value | None
-    ) -> None:
+    def __init__(self, graph: Graph, maps: Sequence[Any], index: Value | None) -> None:
         self.graph = graph
         self.maps = maps
         self.index = index
 
     def __call__(
-        self, read: Callable[[Any], ArrayLike], dtype: DTypeLike = np.float64
+        self,
+        read: Callable[..., ArrayLike],
+        *arguments: Any,
+        dtype: DTypeLike = np.float64,
     ) -> Value:
         """Take an array that every map has, with the same shape."""
-        arrays = [np.asarray(read(fitted), dtype=dtype) for fitted in self.maps]
+        arrays = [
+            np.asarray(read(fitted, *arguments), dtype=dtype) for fitted in self.maps
+        ]
         if self.index is None:
             return self.graph.constant(arrays[0])
         return self.graph.constant(np.stack(arrays)).take(self.index, axis=0)
 
-    def part(self, read: Callable[[Any], Any]) -> Picker:
+    def part(self, read: Callable[..., Any], *arguments: Any) -> Picker:
         """Descend to a part that every map has."""
-        return Picker(self.graph, [read(fitted) for fitted in self.maps], self.index)
+        parts = [read(fitted, *arguments) for fitted in self.maps]
+        return Picker(self.graph, parts, self.index)
 
 
 def move(
@@ -128,32 +131,31 @@ def _coefficients(fitted: ConvexMap) -> SimpleNamespace:
 
 # The gradient of `ConvexPotential`: up the layers, and down again.
 def _gradient(pick: Picker, x: Value, h: Value) -> Value:
-    single = np.float32
-    n_layers = len(pick.maps[0].skip)
-    n_knots = len(pick.maps[0].linear)
-    joined = x if n_knots == 1 else pick.graph.concat([x, h], axis=1)
+    n_layers, n_knots = len(pick.maps[0].skip), len(pick.maps[0].linear)
+
+    def weights(read: Callable[..., ArrayLike], *layer: int) -> Value:
+        return pick(read, *layer, dtype=np.float32)
 
     # Conditions enter as further columns: one product instead of two.
+    joined = x if n_knots == 1 else pick.graph.concat([x, h], axis=1)
+
     def below(layer: int) -> Value:
         if n_knots == 1:
-            skip = pick(lambda c: c.skip[layer], single)
-            return joined @ skip + pick(lambda c: c.offset[layer], single)
-        rows = pick(lambda c: np.vstack([c.skip[layer], c.offset[layer]]), single)
-        return joined @ rows
+            skip = weights(lambda c, k: c.skip[k], layer)
+            return joined @ skip + weights(lambda c, k: c.offset[k], layer)
+        return joined @ weights(lambda c, k: np.vstack([c.skip[k], c.offset[k]]), layer)
 
     activations = [below(0)]
     for layer in range(1, n_layers):
-        inner = pick(lambda c, k=layer: c.inner[k - 1], single)
-        units = softplus(activations[-1]) @ inner
-        activations.append(below(layer) + units)
-    out = (h @ pick(lambda c: c.quadratic, single)) * x
-    out = out + h @ pick(lambda c: c.linear, single)
-    signal = h @ pick(lambda c: c.output, single)
+        inner = weights(lambda c, k: c.inner[k], layer - 1)
+        activations.append(below(layer) + softplus(activations[-1]) @ inner)
+    out = (h @ weights(lambda c: c.quadratic)) * x + h @ weights(lambda c: c.linear)
+    signal = h @ weights(lambda c: c.output)
     for layer in reversed(range(n_layers)):
         signal = signal * activations[layer].apply("Sigmoid")
-        out = out + signal @ pick(lambda c, k=layer: c.skip[k].T, single)
+        out = out + signal @ weights(lambda c, k: c.skip[k].T, layer)
         if layer:
-            signal = signal @ pick(lambda c, k=layer: c.inner[k - 1].T, single)
+            signal = signal @ weights(lambda c, k: c.inner[k].T, layer - 1)
     return out
 
 
@@ -183,7 +185,7 @@ def _quantile(pick: Picker, x: Value, h: Value) -> Value:
     first_cell = shape[1] * np.arange(shape[0])
     known, heights = pick(points), pick(values)
     cell = find_cells(white, known, shape) - 1
-    cell = cell.maximum(first_cell).minimum(pick(last_cell, np.int64))
+    cell = cell.maximum(first_cell).minimum(pick(last_cell, dtype=np.int64))
     low, high = known.take(cell, axis=0), known.take(cell + 1, axis=0)
     basis = h.expand_dims(1)
     start, end = (
@@ -228,5 +230,5 @@ def _apply_root(pick: Picker, x: Value, h: Value) -> Value:
         return (at_knots * factors) @ np.tile(np.eye(n_columns), (n_knots, 1))
     out = (x @ pick(lambda m: m.root[0])) * h.take([0])
     for knot in range(1, n_knots):
-        out = out + (x @ pick(lambda m, k=knot: m.root[k])) * h.take([knot])
+        out = out + (x @ pick(lambda m, k: m.root[k], knot)) * h.take([knot])
     return out

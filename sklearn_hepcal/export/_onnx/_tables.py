@@ -119,3 +119,30 @@ def find_cells(
         place = graph.where(passed, place + step, place)
         step //= 2
     return place
+
+
+def evaluate_cubic(values: Value, breaks: Array, coefficients: Array) -> Value:
+    """Evaluate a piecewise cubic polynomial of scipy; its ends go on.
+
+    Parameters
+    ----------
+    values : Value of shape (n, 1)
+        Where to evaluate.
+    breaks : array of shape (n_pieces + 1,)
+        Ends of the pieces.
+    coefficients : array of shape (4, n_pieces)
+        Coefficients of the powers of the distance from the left end, highest first.
+
+    Returns
+    -------
+    Value of shape (n, 1)
+        The values.
+    """
+    graph, table = values.graph, search_table([breaks])
+    cell = find_cells(values, graph.constant(table.ravel()), table.shape) - 1
+    cell = cell.maximum(0).minimum(len(breaks) - 2)
+    step = values - graph.constant(breaks).take(cell, axis=0)
+    result = graph.constant(coefficients[0]).take(cell, axis=0)
+    for row in coefficients[1:]:
+        result = result * step + graph.constant(row).take(cell, axis=0)
+    return result
