@@ -122,7 +122,9 @@ def _mean(parts: list[Value]) -> Value:
 # Gauss-Jordan elimination in place; no pivots are needed where matrices are positive.
 def _inverse(matrices: Value, size: int) -> Value:
     for k, unit in enumerate(np.eye(size)):
+        others = 1.0 - unit
         column, row = matrices.take([k], axis=2), matrices.take([k], axis=1)
-        change = (column - unit[:, None]) @ (row + unit[None])
-        matrices = matrices - change / row.take([k], axis=2)
+        row = (row * others + unit) / row.take([k], axis=2)
+        rest = (matrices * others - column @ row) * others[:, None]
+        matrices = rest + unit[:, None] * row
     return matrices
