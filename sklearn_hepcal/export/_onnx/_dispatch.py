@@ -32,15 +32,18 @@ _WRITERS: dict[type, Callable[[Graph, Any], None]] = {
 }
 
 
-def write_estimator(graph: Graph, estimator: Any) -> None:
-    """Write an estimator.
+def find_writer(estimator: Any) -> Callable[[Graph, Any], None]:
+    """Find what writes an estimator.
 
     Parameters
     ----------
-    graph : Graph
-        The graph.
-    estimator : fitted estimator
+    estimator : estimator
         The estimator.
+
+    Returns
+    -------
+    callable
+        Takes a graph and the estimator.
 
     Raises
     ------
@@ -54,4 +57,4 @@ def write_estimator(graph: Graph, estimator: Any) -> None:
         raise TypeError(
             f"{type(estimator).__name__} cannot be exported; supported are {known}."
         )
-    writer(graph, estimator)
+    return writer

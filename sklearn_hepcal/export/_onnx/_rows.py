@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from ...calibration import OTCalibrator, SimplexTransformer
 from ._atoms import merge_atoms, split_atoms
@@ -29,13 +30,21 @@ def write_rows(graph: Graph, estimator: Any) -> None:
 
     Raises
     ------
+    NotFittedError
+        If a step is not fitted.
+    NotImplementedError
+        If a step that spreads atoms is not the first one.
     TypeError
         If a step of a pipeline is not supported.
     ValueError
-        If calibrators in a pipeline have different numbers of replicas.
+        If there are no steps, or calibrators have different numbers of replicas.
     """
     steps = list(_steps(estimator))
-    rows = read_table(graph, estimator)
+    if not steps:
+        raise ValueError("the pipeline has no steps to export.")
+    for step in steps:
+        check_is_fitted(step)
+    rows = read_table(graph, steps[0])
     for number, step in enumerate(steps):
         if isinstance(step, OTCalibrator):
             rows = _calibrate(step, rows, _replica(graph, steps), first=number == 0)
@@ -69,26 +78,22 @@ def read_table(graph: Graph, estimator: Any) -> Value:
     return table.cast(np.float64)
 
 
-def is_supported_step(step: Any) -> bool:
-    """Whether a step of a pipeline can be written."""
-    return step in (None, "passthrough") or type(step) in STEPS
-
-
-def _steps(estimator: Any) -> Any:
+# Steps of a pipeline that do something, also of those inside of it.
+def _steps(estimator: Any) -> Iterator[Any]:
     if not isinstance(estimator, Pipeline):
         yield estimator
         return
     for name, step in estimator.steps:
         if isinstance(step, Pipeline):
             yield from _steps(step)
-        elif not is_supported_step(step):
+        elif type(step) in STEPS:
+            yield step
+        elif step not in (None, "passthrough"):
             known = ", ".join(sorted(kind.__name__ for kind in STEPS))
             raise TypeError(
                 f"the step {name!r} of the pipeline is a {type(step).__name__}, which "
                 f"cannot be exported; steps may be {known}, Pipeline and 'passthrough'."
             )
-        elif step not in (None, "passthrough"):
-            yield step
 
 
 # Which map moves the rows; None where there is only one.
