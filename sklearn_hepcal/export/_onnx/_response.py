@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...metrics import NumericalInversion
-from ...nn._response import WIDTH_RANGE
 from ...regression import AsymmetryJERRegressor
 from ...regression._balance import BalanceFit
 from ...regression._hinges import MAX_PULL as MAX_MOMENTUM_PULL
@@ -134,6 +133,9 @@ class _Response:
     # A response of jets of which all but the momentum is known.
 
     def __init__(self, model: ResponseModel, jets: Jets) -> None:
+        from ...nn._response import WIDTH_RANGE  # imports torch
+
+        self.width_range = WIDTH_RANGE
         self.config = model.network["config"]
         self.scale = model.scale
         self.layers = mlp_layers(model.network["weights"], "head")
@@ -159,7 +161,7 @@ class _Response:
         half_range = self.config["half_range"]
         centre = bounded * half_range + self.config["centre"]
         slope = half_range * (1.0 - bounded * bounded) * slope.take([0])
-        log_width = (x.take([1]) / WIDTH_RANGE).apply("Tanh") * WIDTH_RANGE
+        log_width = (x.take([1]) / self.width_range).apply("Tanh") * self.width_range
         return At(centre, slope, (log_width + self.config["log_width"]).apply("Exp"))
 
     def correct(self) -> tuple[Value, Value]:
