@@ -202,7 +202,10 @@ def test_pipelines_of_probabilities_are_one_graph(tmp_path, kind, log, n_rows):
 def test_rows_without_any_probability_are_uniform(tmp_path):
     step = SimplexTransformer(kind="ilr").fit(np.full((2, 3), 0.3))
     file = OnnxFile(step, tmp_path / "step.onnx")
-    assert np.abs(file({"features": np.zeros((2, 3), np.float32)})["transformed"]).max() < 1e-7
+    assert (
+        np.abs(file({"features": np.zeros((2, 3), np.float32)})["transformed"]).max()
+        < 1e-7
+    )
 
 
 @pytest.mark.parametrize("scaling", [{}, {"with_mean": False}, {"with_std": False}])
