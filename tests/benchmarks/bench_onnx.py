@@ -54,7 +54,7 @@ def main():
     problem = make_transport_problem(
         arguments.n_fit, dim=3, conditional=True, random_state=0
     )
-    rows = problem.draw_sim(arguments.n_jets, random_state=1).astype(np.float32)
+    rows = problem.sample_sim(arguments.n_jets, random_state=1).astype(np.float32)
     table = Table(
         f"{arguments.n_jets} jets, 3 columns and a condition",
         "solver    | Python s | batch | ONNX s | ratio | largest difference",
