@@ -67,8 +67,9 @@ def main():
             path = Path(folder) / "map.onnx"
             to_onnx(calibrator, path)
             session = open_session(path)
-        X = rows.astype(np.float64)
-        expected, python = best(lambda c=calibrator: c.transform(X), arguments.rounds)
+        expected, python = best(
+            lambda c=calibrator: c.transform(rows), arguments.rounds
+        )
         unit = np.maximum(np.abs(expected), expected.std(axis=0))
         for batch in BATCHES:
             moved, graph = best(

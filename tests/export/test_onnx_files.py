@@ -113,7 +113,7 @@ def test_the_same_estimator_gives_the_same_file(pipeline, tmp_path):
 def test_what_cannot_be_exported_is_told(tmp_path):
     path = tmp_path / "none.onnx"
     X = np.random.default_rng(0).normal(size=(60, 2))
-    with pytest.raises(TypeError, match=r"LinearRegression.*supported are Asymm.*OTCal"):
+    with pytest.raises(TypeError, match=r"LinearReg.*supported are Asymm.*OTCal"):
         to_onnx(LinearRegression().fit(X, X[:, 0]), path)
     with pytest.raises(TypeError, match="DensityRatioReweighter cannot be exported"):
         to_onnx(DensityRatioReweighter(), path)
