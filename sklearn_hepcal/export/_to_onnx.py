@@ -56,8 +56,9 @@ def to_onnx(
 
     Notes
     -----
-    The file uses version 18 of the ONNX operators, which onnxruntime reads from version
-    1.14 on. Numbers of rows, jets and constituents may vary. Inputs, by name:
+    The file uses version 18 of the ONNX operators. It was tested with onnxruntime 1.17
+    and 1.32; older ones lack double precision in places. Numbers of rows, jets and
+    constituents may vary. Inputs, by name:
 
     - ``features``, float32 of shape (n, n_features): rows of X, or the features of
       jets, where the estimator reads any;

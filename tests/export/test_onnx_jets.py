@@ -302,7 +302,7 @@ def fit_jer(name):
     if name == "leaky":
         options["pair_features"] = [1]
         options["max_leakage"] = 1.0
-    return small_dijets.fit(small_dijets.make_sample(600, 600), **options)
+    return small_dijets.fit(small_dijets.make_sample(400, 400), **options)
 
 
 def compare_jer(regressor, path, jets, read):
@@ -342,7 +342,7 @@ def test_asymmetry_jer(tmp_path, name, n_events):
 
 def test_asymmetry_jer_of_towers(tmp_path):
     bunch = load_dijets(side="both")
-    rows = np.r_[0:300, 10_800:11_000]
+    rows = np.r_[0:200, 10_800:10_900]
     jets = bunch.data[rows].replace(labels={})
     options = {"phi_layer_sizes": (8,), "latent_dim": 4, "use_constituents": True}
     bare = Jets(

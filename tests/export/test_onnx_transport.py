@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from onnx_runs import OnnxFile, check_close
@@ -8,6 +10,7 @@ from sklearn_hepcal.calibration import OTCalibrator, SimplexTransformer
 from sklearn_hepcal.calibration._bures import BuresMap
 
 FAST = {"selection": False, "max_epochs": 3, "batch_size": 128, "random_state": 0}
+FLOW = {"n_bootstrap": 1, "learning_rate": 0.03, "n_layers": 3}
 # Rows that are compared.
 SIZES = [2000, pytest.param(100_000, marks=pytest.mark.slow)]
 N_MOVED = 3
@@ -33,6 +36,7 @@ def make_rows(n, n_columns):
     return (rows + 1000.0).astype(np.float32)
 
 
+@functools.cache
 def fit(solver, n_conditions, n_moved=N_MOVED, **arguments):
     conditions = list(range(n_moved, n_moved + n_conditions))
     calibrator = OTCalibrator(
@@ -77,7 +81,7 @@ def check_maps(calibrator, path, n_rows):
         ("picnn", 1, {"n_moved": 1, "n_layers": 1}),
         ("picnn", 2, {"n_moved": 10, "n_bootstrap": 1, "hidden_width": 16}),
         ("flow", 0, {"n_moved": 1, "n_layers": 2}),
-        ("flow", 1, {"n_bootstrap": 1, "learning_rate": 0.03}),
+        ("flow", 1, FLOW),
     ],
 )
 def test_every_map_is_that_of_python(tmp_path, solver, n_conditions, arguments, n_rows):
@@ -93,8 +97,8 @@ def test_maps_of_the_tests_are_not_trivial():
     gaussian = fit("bures", 1)
     for calibrator in (
         fit("quantile", 1),
-        fit("picnn", 1),
-        fit("flow", 1, learning_rate=0.03),
+        fit("picnn", 1, n_layers=3),
+        fit("flow", 1, **FLOW),
     ):
         moved = calibrator.transform(rows)
         assert np.std(moved - gaussian.transform(rows)) > 0.02

@@ -97,7 +97,8 @@ def _member(
     joined = graph.concat([code, estimate], axis=1)
     entries = mlp(joined, weights, "factor", activation)
     lower = _lower_triangular(entries, n_targets)
-    precision = lower @ lower.transpose(0, 2, 1)
+    # Older runtimes have no product with a transposed matrix in double precision.
+    precision = (lower.expand_dims(2) * lower.expand_dims(1)).sum(3)
     precision = precision + _MIN_PRECISION * np.eye(n_targets)
     return precision, precision @ estimate.expand_dims(2)
 

@@ -12,7 +12,6 @@ from ._graph import Value
 # Numbers of double precision.
 _MANTISSA = 2**52
 _EXPONENT_BIAS = 1023
-_SIGN = 2**63
 
 
 def split_atoms(splitter: AtomSplitter, x: Value, n_columns: int) -> Value:
@@ -63,7 +62,8 @@ def _replaced(x: Value, columns: dict[int, Value], n_columns: int) -> Value:
     return x.graph.concat(parts, axis=1)
 
 
-# A number for every row that depends on all its values, (n, 1).
+# A number for every row that depends on all its values, (n, 1). Numbers without sign
+# are held as int64, for which all runtimes have sums and products; both wrap around.
 def _hash_rows(x: Value, n_columns: int) -> Value:
     bits = _bits(x)
     state = _mix(bits.take([0]))
@@ -73,15 +73,14 @@ def _hash_rows(x: Value, n_columns: int) -> Value:
 
 
 def _uniform(seed: Value, column: int) -> Value:
-    salt = np.array(column, dtype=np.uint64)
-    mixed = _mix(_exclusive_or(seed, _mix(seed.graph.constant(salt))))
-    return _shifted(mixed, np.uint64(11)).cast(np.float64) * 2.0**-53
+    salt = _mix(seed.graph.constant(np.array(column, dtype=np.int64)))
+    return _shifted(_mix(_exclusive_or(seed, salt)), 11).cast(np.float64) * 2.0**-53
 
 
 def _mix(state: Value) -> Value:
-    state = state + GOLDEN
+    state = state + GOLDEN.view(np.int64)
     for shift, factor in zip(SHIFTS[:2], FACTORS, strict=True):
-        state = _exclusive_or(state, _shifted(state, shift)) * factor
+        state = _exclusive_or(state, _shifted(state, shift)) * factor.view(np.int64)
     return _exclusive_or(state, _shifted(state, SHIFTS[2]))
 
 
@@ -89,9 +88,10 @@ def _exclusive_or(one: Value, other: Value) -> Value:
     return one.apply("BitwiseXor", other)
 
 
-def _shifted(state: Value, n_bits: np.uint64) -> Value:
-    places = state.graph.constant(np.asarray(n_bits))
-    return state.apply("BitShift", places, direction="RIGHT")
+def _shifted(state: Value, n_bits: int | np.uint64) -> Value:
+    places = state.graph.constant(np.array(n_bits, dtype=np.uint64))
+    unsigned = state.cast(np.uint64)
+    return unsigned.apply("BitShift", places, direction="RIGHT").cast(np.int64)
 
 
 # The bits of numbers of double precision, which have no other way to be read. Scaling
@@ -108,9 +108,9 @@ def _bits(x: Value) -> Value:
     part = size * _power_of_two(-exponent)
     mantissa = ((part - 1.0) * float(_MANTISSA)).cast(np.int64)
     biased = exponent.cast(np.int64) + _EXPONENT_BIAS
-    bits = (mantissa + biased * _MANTISSA).cast(np.uint64)
-    bits = bits + (x < 0.0).cast(np.uint64) * np.uint64(_SIGN)
-    return bits * (~zero).cast(np.uint64)
+    bits = mantissa + biased * _MANTISSA
+    bits = bits + (x < 0.0).cast(np.int64) * np.iinfo(np.int64).min
+    return bits * (~zero).cast(np.int64)
 
 
 def _power_of_two(exponent: Value) -> Value:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..._optional import import_optional
 
-# onnxruntime reads both since version 1.14, of 2023.
+# Not the latest ones: experiments do not change their runtime often.
 OPSET = 18
 IR_VERSION = 8
 

@@ -107,10 +107,17 @@ def relative_to_axis(jets: PaddedJets) -> RelativeJets:
     total = size.sum(1, keepdims=True)
     fraction = pt / (total + total.equals(0.0).cast(np.float64))
     axis = (fraction.apply("Abs") * y).sum(1, keepdims=True)
-    sums = [(size * phi.apply(f)).sum(1, keepdims=True) for f in ("Sin", "Cos")]
-    dphi = phi - _arctan2(graph, *sums)
+    parts = (phi.apply("Sin"), _cos(phi))
+    dphi = phi - _arctan2(
+        graph, *((size * part).sum(1, keepdims=True) for part in parts)
+    )
     dphi = dphi - 2.0 * np.pi * (dphi / (2.0 * np.pi)).apply("Round")
     return RelativeJets(fraction, y - axis, dphi, pt.sum(1, keepdims=True), axis)
+
+
+# Of the two, older runtimes know only the sine in double precision.
+def _cos(angle: Value) -> Value:
+    return (angle + np.pi / 2).apply("Sin")
 
 
 # Runtimes know the arc tangent in single precision only: one step of Newton's method
@@ -121,7 +128,7 @@ def _arctan2(graph: Graph, sine: Value, cosine: Value) -> Value:
     right = cosine.apply("Abs")
     half = (sine / (radius + right)).cast(np.float32).apply("Atan")
     angle = half.cast(np.float64) * 2.0
-    step = (sine * angle.apply("Cos") - right * angle.apply("Sin")) / radius
+    step = (sine * _cos(angle) - right * angle.apply("Sin")) / radius
     angle = angle + step
     straight = graph.where(sine >= 0.0, sine * 0.0 + np.pi, -np.pi)
     return graph.where(cosine < 0.0, straight - angle, angle)

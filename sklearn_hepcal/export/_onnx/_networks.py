@@ -54,7 +54,8 @@ def activate(x: Value, activation: str) -> Value:
     if activation == "leaky_relu":
         return x.apply("LeakyRelu", alpha=_LEAK)
     if activation == "silu":
-        return x * x.apply("Sigmoid")
+        # Older runtimes merge x times Sigmoid, and cannot in double precision.
+        return x / ((-x).apply("Exp") + 1.0)
     return x * normal_cdf(x)
 
 
