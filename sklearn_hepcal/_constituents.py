@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 # Least fraction of momentum whose logarithm is still told apart: constituents without
 # energy stay finite.
-_MIN_FRACTION = 1e-6
+LEAST_FRACTION = 1e-6
 # A column that need not be there.
 _PARTICLE_ID = "pdgid"
 # Distances to the axis, in radians, that are not rounding errors.
@@ -191,7 +191,7 @@ class ConstituentInputs:
             directions = _warp(directions, self.warp_scale)
         if self.weighting == "energy":
             return directions
-        log_fraction = np.log(np.maximum(table[:, :1], _MIN_FRACTION))
+        log_fraction = np.log(np.maximum(table[:, :1], LEAST_FRACTION))
         return np.hstack([directions, table[:, self.columns], log_fraction])
 
 

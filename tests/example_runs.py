@@ -19,7 +19,11 @@ OTHERS = sorted(
     {path.stem.removeprefix("plot_") for path in FOLDER.glob("plot_*.py")}
     - {*CALIBRATION, *DIJETS, *TAGGING, *TRANSPORT}
 )
-OPTIONAL = {"flavour_tagging": "yaml", "hyperparameter_search": "optuna"}
+OPTIONAL = {
+    "flavour_tagging": "yaml",
+    "hyperparameter_search": "optuna",
+    "ship_calibration": "onnxruntime",
+}
 
 
 def run_example(name, folder):

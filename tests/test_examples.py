@@ -119,3 +119,16 @@ def test_jets_are_found_and_groomed(run):
     assert abs(median["b / a"] - 1) < 0.25
     assert abs(median["energy"] - 1) < 0.075 < median["energy of cone"] - 1
     assert median["mass"] < median["mass of cone"]
+
+
+def test_shipped_calibration_gives_the_same_numbers(run):
+    output, folder = run("ship_calibration")
+    difference = re.search(r"difference to Python: (\S+)", output)[1]
+    assert float(difference) < 1e-5
+    assert (folder / "outputs" / "light_jets.onnx").stat().st_size > 10_000
+    # too few jets pass the tightest cut
+    _, *rates = read_table(output, "Mistag rates in per cent").values()
+    for (simulated,), (rate, systematic), (in_data, error) in rates[1:]:
+        assert abs(rate - in_data) < 0.5 * abs(simulated - in_data)
+        assert 0 < systematic < 0.2 * rate
+        assert error > 0

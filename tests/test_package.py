@@ -61,6 +61,7 @@ def test_imports_are_light():
     heavy = {
         *("torch", "skorch", "ot", "zuko", "matplotlib"),
         *("awkward", "h5py", "uproot", "yaml", "pooch", "pythia8mc", "fastjet"),
+        *("onnx", "onnxruntime"),
     }
     code = f"""
 import importlib, sys

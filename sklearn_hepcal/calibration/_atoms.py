@@ -18,9 +18,9 @@ _NEAR = 0.05
 _MAX_WIDTH = 4.0
 # Constants of the generator splitmix64 (Steele, Lea and Flood 2014,
 # doi:10.1145/2660193.2660195).
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 class Atoms(NamedTuple):
@@ -148,7 +148,7 @@ class AtomSplitter:
         """Spread the atoms of rows of shape (n, d)."""
         out = x.copy()
         seed = _hash_rows(x)
-        for column, values, widths, _ in self._parts():
+        for column, values, widths, _ in self.parts():
             known = x[:, column]
             below = np.searchsorted(values, known)
             at = np.minimum(below, len(values) - 1)
@@ -159,7 +159,7 @@ class AtomSplitter:
     def merge(self, y: Array) -> Array:
         """Undo `split`: values in a gap become those of its atom."""
         out = y.copy()
-        for column, values, widths, limits in self._parts():
+        for column, values, widths, limits in self.parts():
             moved = np.clip(y[:, column], *limits)
             above = _cumulative(widths)
             first = values + above[:-1]
@@ -169,7 +169,8 @@ class AtomSplitter:
             out[:, column] = np.where(inside, values[at], moved - above[passed])
         return out
 
-    def _parts(self) -> zip[tuple[int, Array, Array, Array]]:
+    def parts(self) -> zip[tuple[int, Array, Array, Array]]:
+        """Go through the columns: their values, widths and limits."""
         columns = self.columns.tolist()
         return zip(columns, self.values, self.widths, self.limits, strict=True)
 
@@ -203,7 +204,7 @@ def _uniform(seed: NDArray[np.uint64], column: int) -> Array:
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = state + _GOLDEN
-    for shift, factor in zip(_SHIFTS[:2], _FACTORS, strict=True):
+    state = state + GOLDEN
+    for shift, factor in zip(SHIFTS[:2], FACTORS, strict=True):
         state = (state ^ (state >> shift)) * factor
-    return state ^ (state >> _SHIFTS[2])
+    return state ^ (state >> SHIFTS[2])

@@ -9,6 +9,7 @@ import pandas as pd
 from .. import __version__
 from .._optional import import_optional
 from ..calibration import OTCalibrator, ScaleFactorCalibrator
+from ..jets._files import PathLike, replacing
 from ..metrics import NSC, NumericalInversion
 from ..regression import AsymmetryJERRegressor
 from ..regression._resolution_in_bins import EnergyResolution
@@ -21,7 +22,6 @@ from ._correction_curves import (
 from ._correction_maps import map_corrections
 from ._correction_scale_factors import scale_factor_corrections
 from ._nodes import Node
-from ._write import PathLike, write_whole
 
 _SCHEMA_VERSION = 2
 
@@ -130,7 +130,8 @@ def to_correctionlib(
         content = made.model_dump_json(exclude_unset=True).encode()
         if ending == ".gz":
             content = gzip.compress(content, mtime=0)  # the same at any time
-        write_whole(path, content)
+        with replacing(Path(path).expanduser()) as part:
+            part.write_bytes(content)
     return made
 
 

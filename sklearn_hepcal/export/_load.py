@@ -7,9 +7,9 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from .. import __version__
+from ..jets._files import PathLike
 from ._container import FIRST_LINE, FileError, unpack
 from ._decode import Decoder
-from ._write import PathLike
 
 
 def load(path: PathLike) -> Any:

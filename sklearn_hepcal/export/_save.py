@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import sklearn
 from sklearn.base import BaseEstimator
 
 from .. import __version__
+from ..jets._files import PathLike, replacing
 from ._container import pack
 from ._encode import Encoder
-from ._write import PathLike, write_whole
 
 
 def save(estimator: BaseEstimator, path: PathLike) -> None:
@@ -75,4 +77,5 @@ def save(estimator: BaseEstimator, path: PathLike) -> None:
         "scikit-learn": sklearn.__version__,
         "estimator": encoder.encode(estimator, type(estimator).__name__),
     }
-    write_whole(path, pack(header, encoder.arrays))
+    with replacing(Path(path).expanduser()) as part:
+        part.write_bytes(pack(header, encoder.arrays))

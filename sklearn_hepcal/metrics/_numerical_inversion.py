@@ -85,11 +85,14 @@ class NumericalInversion:
             If a prediction is not positive and finite.
         """
         predicted = check_positive(y_pred, "y_pred")
+        curve = self._inverse_curve()
+        inside = np.clip(np.log(predicted), curve.x[0], curve.x[-1])
+        return predicted * np.exp(curve(inside) - inside)
+
+    # Logarithm of the true value as a function of that of the prediction.
+    def _inverse_curve(self) -> PchipInterpolator:
         log_true, log_predicted = self._curve()
-        inside = np.clip(np.log(predicted), log_predicted[0], log_predicted[-1])
-        return predicted * np.exp(
-            PchipInterpolator(log_predicted, log_true)(inside) - inside
-        )
+        return PchipInterpolator(log_predicted, log_true)
 
     # Logarithms of true values and of the predictions they give: at fine steps between
     # the knots, and at the ends of the power laws beyond.

@@ -94,7 +94,7 @@ def discriminant(
         raise ValueError(f"proba must not be negative, got {p.min():g}.")
     if not 0 <= epsilon < np.inf:
         raise ValueError(f"epsilon must not be negative or infinite, got {epsilon!r}.")
-    column, mix = _signal_and_mix(signal, fractions, labels)
+    column, mix = signal_and_mix(signal, fractions, labels)
     tiny = np.finfo(np.float64).tiny
     numerator: Array = np.maximum(p[:, column] + epsilon, tiny)
     # The difference of logarithms does not overflow, as the ratio would.
@@ -240,7 +240,7 @@ def efficiency_ratio(
 
 
 # Column of the signal, and the fractions of all columns, zero for the signal.
-def _signal_and_mix(
+def signal_and_mix(
     signal: Hashable, fractions: Mapping[Any, float] | None, labels: list[Any]
 ) -> tuple[int, Array]:
     names = [flavour(label) for label in labels]

@@ -12,7 +12,7 @@ from ._deep_sets import DeepSets
 from ._mlp import MLP
 
 # Range of the logarithm of the predicted width, around its start.
-_WIDTH_RANGE = 4.0
+WIDTH_RANGE = 4.0
 
 
 class ResponseNetwork(nn.Module):
@@ -113,7 +113,7 @@ class ResponseNetwork(nn.Module):
         out = self.head(torch.cat([log_pt[:, None], jet], dim=1))
         centre = self.config["centre"]
         centre = centre + self.config["half_range"] * torch.tanh(out[:, 0])
-        log_width = _WIDTH_RANGE * torch.tanh(out[:, 1] / _WIDTH_RANGE)
+        log_width = WIDTH_RANGE * torch.tanh(out[:, 1] / WIDTH_RANGE)
         return centre, self.config["log_width"] + log_width
 
 

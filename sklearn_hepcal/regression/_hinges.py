@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 _N_KNOTS = 11
 _LEVELS = (0.01, 0.99)
-_MAX_PULL = 2.5
+MAX_PULL = 2.5
 
 
 class Hinges:
@@ -55,7 +55,7 @@ class Hinges:
             The columns.
         """
         pull = (log_pt - self.middle) / self.spread
-        pull = np.clip(pull, -_MAX_PULL, _MAX_PULL)[:, None]
+        pull = np.clip(pull, -MAX_PULL, MAX_PULL)[:, None]
         columns = [np.zeros((len(table), 0))]
         for values, knots in zip(table.T, self.knots, strict=True):
             inside = np.clip(values, knots[0], knots[-1])

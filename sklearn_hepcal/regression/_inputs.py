@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 # Least pT of a jet, relative to the mean of the training sample, whose logarithm is
 # still told apart: jets without energy stay finite.
-_MIN_PT = 1e-6
+LEAST_PT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -173,5 +173,5 @@ class JetInputs:
         return Inputs(features, constituents, jets.counts)
 
     def _features(self, jets: Jets, relative: RelativeConstituents) -> Array:
-        log_pt = np.log(np.maximum(relative.pt / self.pt_scale, _MIN_PT))
+        log_pt = np.log(np.maximum(relative.pt / self.pt_scale, LEAST_PT))
         return np.column_stack([relative.pt, log_pt, relative.y, jets.features])

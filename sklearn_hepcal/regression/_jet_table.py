@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 # Columns of energies, by what readers call them: their ratio to pt is the feature.
 _ENERGIES = frozenset({"e", "energy", "m", "mass"})
 # Features further out than this many of their spreads count as this far.
-_MAX_PULL = 8.0
+MAX_PULL = 8.0
 # Rank correlation with the momentum beyond which a feature is one itself, and jets that
 # are needed to tell.
 _MAX_CORRELATION, _MIN_RANKS = 0.9, 100
@@ -180,7 +180,7 @@ class JetTable:
         if not self.columns:
             return np.zeros((len(jets), 0))
         raw = self._raw(jets, self.log_pt(jets))
-        return np.clip(self.scaler.transform(raw), -_MAX_PULL, _MAX_PULL)
+        return np.clip(self.scaler.transform(raw), -MAX_PULL, MAX_PULL)
 
     def inputs(self, jets: Jets) -> Inputs:
         """Gather what a network reads beside the momentum.

@@ -22,16 +22,16 @@ Array = NDArray[np.float64]
 # Constituents or jets that are evaluated at once.
 _PREDICTION_ROWS = 65_536
 # Newton steps, and where they end.
-_MAX_STEPS = 60
-_TOLERANCE = 1e-10
+MAX_STEPS = 60
+TOLERANCE = 1e-10
 # Least slope of the measured in the true logarithm that an error is divided by.
-_MIN_SLOPE = 0.1
+MIN_SLOPE = 0.1
 # The centre may lie this much further from the middle than the tails of the sample.
 _MARGIN = 1.5
 _MIN_HALF_RANGE = 0.5
 _TAILS = (0.001, 0.5, 0.999)
 _CORE = (0.15865, 0.84135)
-_MIN_WIDTH = 1e-4
+MIN_WIDTH = 1e-4
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class LogScale:
             return 3.4 * np.e ** (inside - self.high) - 1.7
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
         # A range of rounding errors is none.
-        return 1.7 * (inside - middle) / (half if half > _MIN_WIDTH else 1.0)
+        return 1.7 * (inside - middle) / (half if half > MIN_WIDTH else 1.0)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class ResponseModel:
         )
         rows = torch.arange(len(middle))
         s = middle
-        for _ in range(_MAX_STEPS):
+        for _ in range(MAX_STEPS):
             centre, slope, width = self._at(network, s, jet[rows])
             slope = 1.0 + slope
             result[:, rows] = torch.stack([s, width, slope])
@@ -227,12 +227,12 @@ class ResponseModel:
             step = s - residual / slope
             inside = (step > low[rows]) & (step < high[rows])
             step = torch.where(inside, step, (low[rows] + high[rows]) / 2)
-            left = residual.abs() > _TOLERANCE
+            left = residual.abs() > TOLERANCE
             rows, s = rows[left], step[left]
             if len(rows) == 0:
                 break
         s, width, slope = result
-        return s, width / slope.clamp(min=_MIN_SLOPE), slope
+        return s, width / slope.clamp(min=MIN_SLOPE), slope
 
     def _correct(self, network: Any, log_reco: Tensor, jet: Tensor) -> _Columns:
         centre, slope, width = self._at(network, log_reco, jet)
@@ -263,7 +263,7 @@ def architecture(target: Array, n_features: int, **settings: Any) -> dict[str, A
         "n_features": n_features,
         "centre": float(centre),
         "half_range": float(max(half_range, _MIN_HALF_RANGE)),
-        "log_width": float(np.log(max(width, _MIN_WIDTH))),
+        "log_width": float(np.log(max(width, MIN_WIDTH))),
         **settings,
     }
 
