@@ -1,12 +1,12 @@
 """What cannot be stored, and files that are not loaded."""
 
 import json
-import os
 import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -151,10 +151,12 @@ def test_only_estimators_are_stored(value, tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     export.save(SimplexTransformer("a"), tmp_path / "file")
 
-    def fail(number):
+    def fail(path, content):
+        with path.open("wb") as file:
+            file.write(content[:10])
         raise OSError("no space left")
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="no space left"):
         export.save(SimplexTransformer("b"), tmp_path / "file")
     assert export.load(tmp_path / "file").columns == "a"
