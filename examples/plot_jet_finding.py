@@ -73,7 +73,7 @@ events, origins, ellipses = zip(*(make_event() for _ in range(N_EVENTS)), strict
 finder = make_observable(
     "n_ellipsiness", N_JETS, R=HALF_WINDOW, with_centre=True, pileup=True
 )
-finder.set_params(n_nodes=256, n_init=9).set_output(transform="pandas")
+finder.set_params(n_nodes=256, n_init=6).set_output(transform="pandas")
 found = finder.fit_transform(list(events))
 
 # %%

@@ -93,7 +93,7 @@ CASES = [
             GaussianAnsatzRegressor(backbone, max_epochs=max_epochs),
             {"check_sample_weight_equivalence_on_dense_data": BATCHES},
         )
-        for backbone, max_epochs in [("mlp", None), ("efn", 3), ("pfn", 3)]
+        for backbone, max_epochs in [("mlp", 10), ("efn", 3), ("pfn", 3)]
     ],
     *[
         (regressor, {"check_sample_weight_equivalence_on_dense_data": BATCHES})

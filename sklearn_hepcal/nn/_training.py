@@ -32,6 +32,9 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 _GENERATORS = threading.RLock()
+# Devices on which Adam updates all weights in one call: those of a small network cost
+# a quarter of a step otherwise.
+_FUSED = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,7 @@ def train(
         criterion=nn.Identity,
         optimizer=torch.optim.Adam,
         optimizer__betas=settings.betas,
+        optimizer__fused=torch.device(settings.device).type in _FUSED,
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=settings.batch_size,
