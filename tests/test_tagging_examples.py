@@ -107,7 +107,7 @@ def test_latent_vector_carries_more_than_the_scores(fine_tuning):
     rows = read_table(fine_tuning[0], "Area under the ROC curve")
     assert list(rows) == ["scores", "latent", "fine-tuned", "from scratch"]
     scores, latent, *networks = rows.values()
-    # a network from scratch learns little from 250 jets: 0.024 more than the scores tell
+    # from scratch, 250 jets teach little: 0.024 more than the scores tell
     for *_, few_gain, all_gain in (latent, *networks):
         for value, error in (few_gain, all_gain):
             assert value > 0
