@@ -182,12 +182,13 @@ print(
 
 # %%
 # In the first round, b jets are calibrated with a background as the simulation has it.
-# The second round makes b and c jets about as good as pure samples do, and the third
-# changes nothing. Light jets, the last in every round, have a calibrated background
-# from the start. They do not improve after the first round, and stay far above what
-# pure samples give, by an amount that depends on the set of data: jets of other
-# flavours lie far from the narrow peak of light jets, so that their fluctuations, which
-# no calibration removes, weigh heavily in the covariance after the subtraction.
+# The second round halves what is left of theirs, which is then about what pure samples
+# leave, and the third changes nothing. Half of the background of c jets and all of that
+# of light jets is calibrated from the start: c jets improve by less than the errors,
+# light jets not at all. They stay far above what pure samples give, by an amount that
+# depends on the set of data: jets of other flavours lie far from the narrow peak of
+# light jets, so that their fluctuations, which no calibration removes, weigh heavily in
+# the covariance after the subtraction.
 # Ignoring the background is worse than no calibration: the map then makes jets of the
 # other flavours out of those of the one.
 #
