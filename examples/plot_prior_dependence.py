@@ -30,9 +30,9 @@ from sklearn_hepcal.regression import GaussianAnsatzRegressor
 # One detector, two spectra
 # -------------------------
 # The truth is normal with a standard deviation of 2.5, or uniform between -5 and 5. The
-# Gaussian Ansatz is trained in half the usual time, which loses little here.
+# Gaussian Ansatz is trained for a quarter of the usual steps, which loses little here.
 PRIORS = ("normal", "uniform")
-N_EVENTS = 30_000
+N_EVENTS = 15_000
 problems = {
     prior: make_resolution_problem(N_EVENTS, prior=prior, random_state=0)
     for prior in PRIORS
