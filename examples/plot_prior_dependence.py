@@ -39,7 +39,7 @@ problems = {
 }
 ours = {
     prior: GaussianAnsatzRegressor(
-        n_shuffles=4, n_mi_shuffles=16, max_epochs=12, random_state=0
+        n_shuffles=4, n_mi_shuffles=8, max_epochs=12, random_state=0
     ).fit(problem.X, problem.y)
     for prior, problem in problems.items()
 }
@@ -91,7 +91,7 @@ axes[1].set(xlabel="x", ylabel="resolution", ylim=(0.8, 1.2))
 # value at a fixed truth is the truth for the Gaussian Ansatz; the squared error pulls
 # it towards the middle of its spectrum. (At a fixed truth, not at a fixed measurement:
 # only the first is a property of the detector.)
-X_new, z_new = problems["uniform"].sample(100_000, random_state=1)
+X_new, z_new = problems["uniform"].sample(50_000, random_state=1)
 edges = np.linspace(-4, 4, 17)
 for name, fits, colour in [
     ("Gaussian Ansatz", ours, "C0"),
