@@ -25,8 +25,8 @@ from sklearn_hepcal.metrics import closure_auc, l2_uvp
 
 # %%
 # The problem has two columns to move, and a condition as third column, whose spectra
-# differ between simulation and data. The network is trained for a quarter of the
-# usual steps, which is enough here.
+# differ between simulation and data. The network is trained for a sixth of the usual
+# steps, which is enough here.
 problem = make_transport_problem(50_000, dim=2, conditional=True, random_state=0)
 MOVED = [0, 1]
 
@@ -34,7 +34,7 @@ calibrators, cpu_seconds = {}, {}
 for solver in ("bures", "quantile", "picnn"):
     start = process_time()
     calibrators[solver] = OTCalibrator(
-        solver, conditions=problem.conditions, max_epochs=7, random_state=0
+        solver, conditions=problem.conditions, max_epochs=5, random_state=0
     ).fit(problem.X, problem.y)
     cpu_seconds[solver] = process_time() - start
 
@@ -45,8 +45,8 @@ for solver in ("bures", "quantile", "picnn"):
 # per cent of the target's variance: 0 for the true map. The closure AUC is 0.5 where a
 # classifier cannot tell moved simulation from data; it needs no truth, but does not
 # notice a map that gets the right result by a change larger than necessary.
-sim = problem.sample_sim(12_000, random_state=1)
-data = problem.sample_data(12_000, random_state=2)
+sim = problem.sample_sim(10_000, random_state=1)
+data = problem.sample_data(10_000, random_state=2)
 truth = problem.true_map(sim)
 weights = calibrators["bures"].condition_weights(sim)
 

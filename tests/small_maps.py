@@ -5,11 +5,6 @@ import pytest
 from sklearn_hepcal.calibration import OTCalibrator
 
 SOLVERS = ["bures", "quantile", "picnn"]
-# Where a fit takes long.
-FIRST_SEED_ELSE_SLOW = [
-    0,
-    *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)),
-]
 each_solver = pytest.mark.parametrize("solver", SOLVERS)
 
 

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from seeds import FIRST_SEED_ELSE_SLOW
 
 from sklearn_hepcal.calibration._bures import BuresMap
 from sklearn_hepcal.calibration._conditions import SpectrumRatio
@@ -14,10 +15,6 @@ from sklearn_hepcal.calibration._maps import Sample
 from sklearn_hepcal.datasets import make_transport_problem
 from sklearn_hepcal.metrics import closure_auc, l2_uvp, transport_cost
 
-FIRST_SEED_ELSE_SLOW = [
-    0,
-    *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)),
-]
 SMALL = {"n_transforms": 2, "hidden_width": 32, "n_bins": 6}
 SHORT = {"max_epochs": None, "batch_size": 500, "device": "cpu"}
 SIDES = ["source", "target"]

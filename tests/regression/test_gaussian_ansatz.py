@@ -133,7 +133,7 @@ def test_weights_change_the_spectrum(problems):
     y = rng.uniform(-8, 8, 40_000)
     X = (y + rng.normal(size=len(y)))[:, None]
     weight = np.exp(-0.5 * (y / 2.5) ** 2)
-    fit = short().fit(X, y, sample_weight=weight)
+    fit = short(max_epochs=6).fit(X, y, sample_weight=weight)
     problem = problems["normal"]
     X_new, y_new = problem.sample(20_000, random_state=5)
     oracle, _ = problem.estimate_information(X_new, y_new)
