@@ -51,7 +51,7 @@ def make_slice(n_events, seed):
     return events, *(column[kept] for column in columns)
 
 
-_, X, y, event_id, physical = make_slice(120_000, 2 * SEED)
+_, X, y, event_id, physical = make_slice(100_000, 2 * SEED)
 problem, X_test, y_test, *_ = make_slice(160_000, 2 * SEED + 1)
 
 # %%
@@ -97,7 +97,7 @@ def tempting(head, columns, f, weight=None, start=0):
     inputs, measured = read(X)
     true = by_event(y / TEV)
     weight = by_event(np.ones_like(y) if weight is None else weight / weight.mean())
-    optimizer = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, epochs=EPOCHS, steps_per_epoch=-(-len(true) // BATCH)
     )
@@ -240,7 +240,7 @@ def activity(events):
     return np.repeat(values, 2)
 
 
-regressor = AsymmetryJERRegressor(max_epochs=10, random_state=SEED).fit(
+regressor = AsymmetryJERRegressor(max_epochs=8, random_state=SEED).fit(
     np.concatenate([sim.X, data.X]),
     np.concatenate([sim.y, np.full(len(data.y), np.nan)]),
     event_id=np.concatenate([sim.event_id, data.event_id]),
