@@ -408,7 +408,7 @@ def test_what_is_refused(tagged_jets, change, message):
     assert not hasattr(classifier, "loss_curve_")
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", FIRST_SEED_ELSE_SLOW)
 def test_quarks_and_gluons(seed):
     jets, y = load_quark_gluon_jets(return_X_y=True)
     test, train = slice(0, 3000), slice(3000, 5000)
