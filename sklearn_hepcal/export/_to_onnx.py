@@ -41,10 +41,9 @@ def to_onnx(
     TypeError
         If the estimator, or a step of the pipeline, cannot be exported. This includes
         types derived from those above.
-    NotImplementedError
+    ValueError
         If an `OTCalibrator` with ``atoms="dequantise"`` is not the first step: where it
         puts a row depends on the last bit of the values.
-    ValueError
         If `units` names a column that does not exist, `metadata` an entry that the file
         has itself, or calibrators of a pipeline have different numbers of replicas.
     ImportError

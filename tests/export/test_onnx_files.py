@@ -174,7 +174,7 @@ def test_atoms_behind_other_steps_are_refused(tmp_path):
     X[::3, 0] = 0.0
     calibrator = OTCalibrator("bures", atoms="dequantise")
     pipeline = make_pipeline(StandardScaler(with_mean=False), calibrator).fit(X, y)
-    with pytest.raises(NotImplementedError, match="as the first step"):
+    with pytest.raises(ValueError, match="as the first step"):
         to_onnx(pipeline, tmp_path / "none.onnx")
 
 

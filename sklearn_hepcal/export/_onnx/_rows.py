@@ -32,7 +32,7 @@ def write_rows(graph: Graph, estimator: Any) -> None:
     ------
     NotFittedError
         If a step is not fitted.
-    NotImplementedError
+    ValueError
         If a step that spreads atoms is not the first one.
     TypeError
         If a step of a pipeline is not supported.
@@ -130,7 +130,7 @@ def _calibrate(
     x = rows.take(frame.moved)
     if frame.atoms is not None:
         if not first:
-            raise NotImplementedError(
+            raise ValueError(
                 "an OTCalibrator that spreads atoms can be exported only by itself or "
                 "as the first step of a pipeline: where a row lies in a gap depends on "
                 "the last bit of its values."
